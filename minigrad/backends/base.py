@@ -1,0 +1,83 @@
+"""The contract of a backend: a NumPy-like namespace, a few facts about arrays, and a short list of kernels.
+
+A kernel is here because it deserves tuning on some device. Each has a plain version over ``self.xp`` in ``generic/``, one
+family per file, which a new backend inherits, which the tuned versions are tested against, and which is there to be read.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .device import Device
+from .generic.convolution import ConvolutionKernels
+from .generic.indexing import IndexingKernels
+from .generic.linear import LinearKernels
+from .generic.loss import LossKernels
+from .generic.normalization import NormalizationKernels
+from .generic.optimizer import OptimizerKernels
+from .generic.pooling import PoolingKernels
+from .generic.random import RandomKernels
+from .generic.special import SpecialKernels
+
+
+class Backend(
+    ConvolutionKernels,
+    PoolingKernels,
+    NormalizationKernels,
+    LinearKernels,
+    LossKernels,
+    IndexingKernels,
+    OptimizerKernels,
+    RandomKernels,
+    SpecialKernels,
+):
+    """What a device must offer. A subclass sets the three attributes and the methods that raise here."""
+
+    name: ClassVar[str]
+    """The type in a device's name: ``cpu``."""
+    array_type: ClassVar[type]
+    """The class of this backend's arrays."""
+    xp: Any
+    """The NumPy-like namespace: the functions that ``minigrad.ops`` calls, with NumPy's names, arguments and results."""
+
+    def resolve(self, device: Device) -> Device:
+        """The full name of a device of this type, checked to exist: ``cuda`` becomes ``cuda:0``."""
+        raise NotImplementedError(f"{type(self).__name__}.resolve")
+
+    def device_of(self, array: Any) -> Device:
+        """Where an array lives."""
+        raise NotImplementedError(f"{type(self).__name__}.device_of")
+
+    def on(self, device: Device) -> AbstractContextManager:
+        """A context in which ``xp`` makes its new arrays on the device."""
+        return nullcontext()
+
+    def quiet(self) -> AbstractContextManager:
+        """A context in which a division by zero, an overflow and an invalid value give inf or nan without a warning."""
+        return nullcontext()
+
+    def from_host(self, array: np.ndarray) -> Any:
+        """A copy of a NumPy array on the current device."""
+        raise NotImplementedError(f"{type(self).__name__}.from_host")
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """The values as a NumPy array (the memory itself where that can be)."""
+        raise NotImplementedError(f"{type(self).__name__}.to_host")
+
+    def synchronize(self, device: Device) -> None:
+        """Wait until all that was asked of the device is done."""
+
+    def as_strided(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+        """A view of an array's memory with other strides, in bytes."""
+        return self.xp.lib.stride_tricks.as_strided(array, shape, strides)
+
+    def address(self, array: Any) -> int:
+        """Where the array's first element lies in memory: two arrays over the same memory tell it by this."""
+        raise NotImplementedError(f"{type(self).__name__}.address")
+
+    def owns_memory(self, array: Any) -> bool:
+        """Whether the array is not a view of another one."""
+        return array.base is None

@@ -1,0 +1,57 @@
+"""The name of a place where arrays live: ``cpu``, ``cuda:0``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Device:
+    """A device, as in PyTorch: a type and, where there may be several, an index.
+
+    Args:
+        type: ``'cpu'``, ``'cuda'`` or ``'cuda:1'``.
+        index: the device's number, if the type does not name it.
+
+    Raises:
+        ValueError: if the string is not a type with an optional number.
+
+    >>> import minigrad
+    >>> minigrad.device("cuda:1").index
+    1
+    >>> minigrad.zeros(2).device == "cpu"
+    True
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: str, index: int | None = None):
+        name, colon, number = str(type).partition(":")
+        if not name or (colon and (index is not None or not number.isdigit())):
+            raise ValueError(f"device: expected a name such as 'cpu', 'cuda' or 'cuda:1', got {type!r} with index {index}")
+        self.type = name
+        self.index = int(number) if colon else index
+
+    @classmethod
+    def parse(cls, device: Any) -> Device:
+        """A Device from a Device, a string, a CUDA device's number, or None for the CPU."""
+        if isinstance(device, Device):
+            return device
+        if isinstance(device, int) and not isinstance(device, bool):
+            return cls("cuda", device)
+        if device is None or isinstance(device, str):
+            return cls(device or "cpu")
+        raise TypeError(f"device: expected a string, a number or a device, got {type(device).__name__}")
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"device({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            other = Device(other)
+        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))

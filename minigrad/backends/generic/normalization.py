@@ -1,0 +1,66 @@
+"""Normalization: values less their mean, divided by their standard deviation, over some axes; batch, layer and group norm alike.
+
+Weight and bias have as many dims as the values, and broadcast to them. Means and variances keep the axes with size 1; of
+float16 they are float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class NormalizationKernels:
+    """Normalization over any axes, its gradient, running statistics, and the affine map that is left in evaluation."""
+
+    xp: Any
+
+    def normalize(self, x: Any, axes: tuple[int, ...], weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
+        """``(x - mean) / sqrt(var + eps) * weight + bias``, with the mean and the variance (of all: divided by n)."""
+        wide = x.astype(self.xp.result_type(x.dtype, "float32"), copy=False)
+        mean = self.xp.sum(wide, axis=axes, keepdims=True) / count(x, axes)
+        centered = wide - mean
+        var = self.xp.sum(centered * centered, axis=axes, keepdims=True) / count(x, axes)
+        y = centered / self.xp.sqrt(var + eps)
+        if weight is not None:
+            y = y * weight
+        if bias is not None:
+            y = y + bias
+        return y.astype(x.dtype, copy=False), mean, var
+
+    def normalize_grad(
+        self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float
+    ) -> tuple[Any, Any, Any]:
+        """The gradients by input, weight and bias; None for the last two if there is no weight."""
+        xp, n = self.xp, count(x, axes)
+        scale = 1 / xp.sqrt(var + eps)
+        normal = (x - mean) * scale
+        wide = grad.astype(normal.dtype, copy=False)
+        h = wide if weight is None else wide * weight
+        mean_h = xp.sum(h, axis=axes, keepdims=True) / n
+        mean_hx = xp.sum(h * normal, axis=axes, keepdims=True) / n
+        dx = ((h - mean_h - normal * mean_hx) * scale).astype(x.dtype, copy=False)
+        if weight is None:
+            return dx, None, None
+        repeated = tuple(i for i in range(x.ndim) if weight.shape[i] == 1)
+        dweight = xp.sum(wide * normal, axis=repeated, keepdims=True)
+        dbias = xp.sum(wide, axis=repeated, keepdims=True)
+        return dx, dweight.astype(weight.dtype, copy=False), dbias.astype(weight.dtype, copy=False)
+
+    def track_statistics(self, running_mean: Any, running_var: Any, mean: Any, var: Any, samples: int, momentum: float) -> None:
+        """Move running statistics (C,), in place, towards a batch's; its variance becomes the unbiased one."""
+        unbiased = var.reshape(running_var.shape) * (samples / max(samples - 1, 1))
+        for running, new in ((running_mean, mean.reshape(running_mean.shape)), (running_var, unbiased)):
+            running *= 1 - momentum
+            running += (momentum * new).astype(running.dtype, copy=False)
+
+    def scale_and_shift(self, x: Any, scale: Any, shift: Any) -> Any:
+        """``x * scale + shift``, in the dtype of ``x``."""
+        return (x * scale + shift).astype(x.dtype, copy=False)
+
+
+def count(x: Any, axes: tuple[int, ...]) -> float:
+    """How many values there are over some axes; nan for none, so that their mean is nan without a warning."""
+    n = 1
+    for axis in axes:
+        n *= x.shape[axis]
+    return n or float("nan")

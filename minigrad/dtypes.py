@@ -1,0 +1,138 @@
+"""The element types, which are NumPy's own ``dtype`` objects, and PyTorch's rules for combining them.
+
+NumPy's table already agrees with PyTorch for two integers or two floats. It differs where an integer meets a float
+(PyTorch keeps the float's width), and PyTorch lets a 0-d tensor or a Python number change the kind but never the width.
+"""
+
+from __future__ import annotations
+
+import builtins
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+float16 = half = np.dtype("float16")
+float32 = float = np.dtype("float32")
+float64 = double = np.dtype("float64")
+uint8 = np.dtype("uint8")
+int8 = np.dtype("int8")
+int16 = short = np.dtype("int16")
+int32 = int = np.dtype("int32")
+int64 = long = np.dtype("int64")
+bool = np.dtype("bool")
+
+FLOATING = frozenset({float16, float32, float64})
+SUPPORTED = frozenset({*FLOATING, uint8, int8, int16, int32, int64, bool})
+
+_default = float32
+
+
+def get_default_dtype() -> np.dtype:
+    """The dtype of new floating tensors, and of what an integer operand becomes when it meets a Python float.
+
+    >>> import minigrad
+    >>> minigrad.get_default_dtype()
+    dtype('float32')
+    """
+    return _default
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Change the dtype that new floating tensors get.
+
+    Args:
+        dtype: one of float16, float32, float64.
+
+    Raises:
+        TypeError: if ``dtype`` is not floating.
+
+    >>> import minigrad
+    >>> minigrad.set_default_dtype(minigrad.float64)
+    >>> minigrad.ones(1).dtype
+    dtype('float64')
+    >>> minigrad.set_default_dtype(minigrad.float32)
+    """
+    global _default
+    dtype = as_dtype(dtype)
+    if dtype not in FLOATING:
+        raise TypeError(f"set_default_dtype: expected float16, float32 or float64, got {dtype}")
+    _default = dtype
+
+
+def as_dtype(dtype: Any) -> np.dtype:
+    """The dtype meant by a dtype, its name, a NumPy scalar type, or Python's float, int or bool (as PyTorch reads them)."""
+    if dtype is builtins.float:
+        return _default
+    try:
+        found = np.dtype(dtype).newbyteorder("=") if dtype is not None else None
+    except TypeError:
+        found = None
+    if found not in SUPPORTED:
+        names = ", ".join(sorted(str(d) for d in SUPPORTED))
+        raise TypeError(f"expected a dtype out of {names}, got {dtype!r}")
+    return found
+
+
+@cache
+def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
+    """The smallest dtype that both fit in, by PyTorch's rules: any float outranks any integer.
+
+    >>> import minigrad
+    >>> minigrad.promote_types(minigrad.int64, minigrad.float16)
+    dtype('float16')
+    """
+    a, b = as_dtype(a), as_dtype(b)
+    if (a in FLOATING) != (b in FLOATING):
+        return a if a in FLOATING else b
+    return np.promote_types(a, b)
+
+
+def category(dtype: np.dtype) -> builtins.int:
+    """0 for bool, 1 for an integer, 2 for a float: PyTorch promotes between kinds first, then within one."""
+    return 2 if dtype in FLOATING else 0 if dtype == bool else 1
+
+
+def as_number(value: Any) -> Any:
+    """The Python number that a Python or NumPy scalar is; None for anything else, complex numbers included."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    for kind in (builtins.bool, builtins.int, builtins.float):
+        if isinstance(value, kind):
+            return kind(value)
+    return None
+
+
+def scalar_dtype(value: Any) -> np.dtype:
+    """The dtype that a number stands for when no tensor of its kind is around."""
+    number = as_number(value)
+    if number is None:
+        raise TypeError(f"result_type: expected a Tensor or a real number, got {type(value).__name__}")
+    if number is True or number is False:
+        return bool
+    return int64 if isinstance(number, builtins.int) else _default
+
+
+def integer_range(dtype: np.dtype) -> tuple[builtins.int, builtins.int]:
+    """The smallest and the largest number of an integer dtype."""
+    bits = 8 * dtype.itemsize
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if dtype.kind == "i" else (0, (1 << bits) - 1)
+
+
+def wrap_number(value: builtins.int, dtype: np.dtype) -> builtins.int:
+    """The integer modulo the range of an integer dtype: 300 is 44 in uint8, as in PyTorch."""
+    lowest, highest = integer_range(dtype)
+    return (value - lowest) % (highest - lowest + 1) + lowest
+
+
+def result_dtype(dimensioned: list[np.dtype], zero_dim: list[np.dtype], numbers: list[np.dtype]) -> np.dtype:
+    """PyTorch's three ranks: a lower rank (0-d tensor, Python number) matters only if it is of a higher kind."""
+    result = None
+    for rank in (dimensioned, zero_dim, numbers):
+        for dtype in rank[1:]:
+            rank[0] = promote_types(rank[0], dtype)
+        if rank and (result is None or category(rank[0]) > category(result)):
+            result = rank[0]
+    if result is None:
+        raise ValueError("result_type: expected at least one tensor or number, got none")
+    return result

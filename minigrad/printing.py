@@ -1,0 +1,34 @@
+"""How a tensor prints: PyTorch's form, with NumPy's number formatting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .backends import backend_of
+from .dtypes import bool as bool_dtype
+from .dtypes import get_default_dtype, int64
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def describe(tensor: Tensor) -> str:
+    """``tensor([1., 2.], device='cuda:0', dtype=float64, grad_fn=<Mul>)``: what is the default goes without saying."""
+    name = "tensor" if type(tensor).__name__ == "Tensor" else f"{type(tensor).__name__} containing:\ntensor"
+    array = backend_of(tensor.array).to_host(tensor.array)
+    prefix = "tensor("
+    numbers = np.array2string(array, separator=", ", precision=4, suppress_small=True, threshold=1000, prefix=prefix)
+    extras = []
+    if array.size == 0 and array.ndim > 1:
+        extras.append(f"size={array.shape}")
+    if tensor.device.type != "cpu":
+        extras.append(f"device='{tensor.device}'")
+    if array.dtype not in (get_default_dtype(), int64, bool_dtype):
+        extras.append(f"dtype={array.dtype}")
+    if tensor.grad_fn is not None:
+        extras.append(f"grad_fn={tensor.grad_fn!r}")
+    elif tensor.requires_grad:
+        extras.append("requires_grad=True")
+    return f"{name}({', '.join([numbers, *extras])})"
