@@ -1,0 +1,87 @@
+"""How often a piece of memory was changed in place, and where: what turns a silently wrong gradient into an error.
+
+Tensors that share memory (views, detached copies) share one Version. An operation that saves an array for its backward
+notes the count; if the count is another one when backward comes, the error names the line that saved and the line that wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_inside_package: dict[str, bool] = {}
+
+
+class Version:
+    """The number of in-place changes of one piece of memory, and the last of them."""
+
+    # One is made per saved tensor, and few are ever written to: the defaults stand here once.
+    count = 0
+    writer = ""
+    written_at: tuple[CodeType, int] | None = None
+    inference = False
+
+    def bump(self, writer: str) -> None:
+        """Note a change in place by the operation named ``writer``."""
+        self.count += 1
+        self.writer = writer
+        self.written_at = callers_line()
+
+
+def version_of(tensor: Any) -> Version:
+    """The tensor's Version, made when somebody first wants it."""
+    version = tensor._version
+    if version is None:
+        version = tensor._version = Version()
+    return version
+
+
+def bump_all(tensors: Any, writer: str) -> None:
+    """Note a change in place of many tensors by one operation, of those that somebody keeps count of."""
+    line = callers_line()
+    for tensor in tensors:
+        version = tensor._version
+        if version is not None:
+            version.count += 1
+            version.writer = writer
+            version.written_at = line
+
+
+def inference_version() -> Version:
+    """The Version of a tensor made in ``inference_mode``."""
+    version = Version()
+    version.inference = True
+    return version
+
+
+def callers_line(skipped: int = 2) -> tuple[CodeType, int] | None:
+    """The nearest line outside the package, kept as code and instruction: looking its number up can wait for the error.
+
+    Args:
+        skipped: how many of the nearest calls are known to be the package's own, this one included.
+    """
+    frame: FrameType | None = sys._getframe(skipped)
+    while frame is not None:
+        code = frame.f_code
+        inside = _inside_package.get(code.co_filename)
+        if inside is None:
+            inside = _inside_package[code.co_filename] = code.co_filename.startswith(_PACKAGE)
+        if not inside:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def describe(line: tuple[CodeType, int] | None) -> str:
+    """``file:number`` of a line that ``callers_line`` kept."""
+    if line is None:
+        return "an unknown line"
+    code, instruction = line
+    number = code.co_firstlineno
+    for start, end, found in code.co_lines():
+        if start <= instruction < end and found is not None:
+            number = found
+    return f"{code.co_filename}:{number}"
