@@ -1,0 +1,296 @@
+"""Convolution and its two gradients: a triangle of three operations, each of which differentiates into the other two.
+
+Convolution is linear in the input and in the weight, so its two gradients are too, and their gradients are again the other
+corners: derivatives of every order are these three.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..autograd.operation import Operation
+from ..backends.generic.windows import Padding, Pair
+from ..dtypes import FLOATING
+from ..tensor import Tensor
+from .arguments import as_integer, check_tensor
+from .windows import as_batch, as_given, as_pair, check_fit, check_planes
+
+__all__ = ["conv1d", "conv2d", "conv_transpose2d"]
+
+
+class Geometry(NamedTuple):
+    """Where a convolution's windows lie, in the order in which the kernels take it."""
+
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+    groups: int
+
+
+class Conv2d(Operation):
+    """The output, from the input, the weight and an optional bias."""
+
+    def __init__(self, geometry: Geometry):
+        self.geometry = geometry
+
+    def forward(self, x: Any, w: Any, bias: Any) -> Any:
+        if self.needs(0):
+            self.save_input(1)
+        if self.needs(1):
+            self.save_input(0)
+        self.input_shape, self.weight_shape = x.shape, w.shape
+        return self.backend.conv2d(x, w, bias, *self.geometry)
+
+    def backward(self, grad: Tensor) -> Any:
+        dx = dw = db = None
+        if self.needs(0):
+            dx = Conv2dInputGrad(self.input_shape, self.geometry).apply(grad, self.input(1))
+        if self.needs(1):
+            dw = Conv2dWeightGrad(self.weight_shape, self.geometry).apply(grad, self.input(0))
+        if self.needs(2):
+            db = grad.sum((0, 2, 3))
+        return dx, dw, db
+
+
+class Conv2dInputGrad(Operation):
+    """The gradient by the input, from the output's gradient and the weight: also a transposed convolution."""
+
+    def __init__(self, input_shape: tuple[int, ...], geometry: Geometry):
+        self.input_shape = input_shape
+        self.geometry = geometry
+
+    def forward(self, grad: Any, w: Any) -> Any:
+        if self.needs(0):
+            self.save_input(1)
+        if self.needs(1):
+            self.save_input(0)
+        self.weight_shape = w.shape
+        return self.backend.conv2d_input_grad(grad, w, self.input_shape, *self.geometry)
+
+    def backward(self, dx: Tensor) -> Any:
+        dgrad = dw = None
+        if self.needs(0):
+            dgrad = Conv2d(self.geometry).apply(dx, self.input(1), None)
+        if self.needs(1):
+            dw = Conv2dWeightGrad(self.weight_shape, self.geometry).apply(self.input(0), dx)
+        return dgrad, dw
+
+
+class Conv2dWeightGrad(Operation):
+    """The gradient by the weight, from the output's gradient and the input."""
+
+    def __init__(self, weight_shape: tuple[int, ...], geometry: Geometry):
+        self.weight_shape = weight_shape
+        self.geometry = geometry
+
+    def forward(self, grad: Any, x: Any) -> Any:
+        if self.needs(0):
+            self.save_input(1)
+        if self.needs(1):
+            self.save_input(0)
+        self.input_shape = x.shape
+        return self.backend.conv2d_weight_grad(grad, x, self.weight_shape, *self.geometry)
+
+    def backward(self, dw: Tensor) -> Any:
+        dgrad = dx = None
+        if self.needs(0):
+            dgrad = Conv2d(self.geometry).apply(self.input(1), dw, None)
+        if self.needs(1):
+            dx = Conv2dInputGrad(self.input_shape, self.geometry).apply(self.input(0), dw)
+        return dgrad, dx
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] | str = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The cross-correlation of images with filters: ``out[n, o] = bias[o] + Σ_c input[n, c] ⋆ weight[o, c]``.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        weight: the filters, (OC, C/groups, KH, KW).
+        bias: one number per output channel, (OC,).
+        stride: the step from window to window, once or as (rows, columns); likewise the next two.
+        padding: rows and columns of zeros around the image; ``'valid'`` for none, ``'same'`` for as many as keep its size
+            (with stride 1; of an odd number the larger half comes after).
+        dilation: the distance between neighbouring elements of a window.
+        groups: into how many groups the channels are split; output channels of a group see that group's input only.
+
+    Returns:
+        (N, OC, OH, OW) with ``OH = (H + 2·padding − dilation·(KH − 1) − 1) // stride + 1``, in memory channels last.
+
+    Raises:
+        ValueError: if the shapes do not fit each other, or the kernel does not fit into the padded input; TypeError for an
+            argument of a wrong type, or tensors that are not of one floating dtype.
+
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> image = minigrad.arange(9.0).reshape(1, 1, 3, 3)
+    >>> F.conv2d(image, minigrad.ones(1, 1, 2, 2))
+    tensor([[[[ 8., 12.],
+              [20., 24.]]]])
+    """
+    return _convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int] = 1,
+    padding: int | tuple[int] | str = 0,
+    dilation: int | tuple[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """``conv2d`` of sequences: images of one row.
+
+    Args:
+        input: (N, C, L), or (C, L) for one sequence.
+        weight: (OC, C/groups, K).
+        bias: (OC,).
+        stride, padding, dilation, groups: as for ``conv2d``.
+
+    Returns:
+        (N, OC, OL).
+
+    Raises:
+        ValueError, TypeError: as ``conv2d``.
+
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> F.conv1d(minigrad.arange(4.0).reshape(1, 1, 4), minigrad.tensor([[[-1.0, 1.0]]]))
+    tensor([[[1., 1., 1.]]])
+    """
+    return _convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    output_padding: int | tuple[int, int] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int, int] = 1,
+) -> Tensor:
+    """The transpose of ``conv2d``, which is its gradient by the input: every element adds a scaled filter to the output.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        weight: (C, OC/groups, KH, KW).
+        bias: (OC,).
+        stride: the step of the filters in the output, once or as (rows, columns); likewise the next two.
+        padding: rows and columns cut off around the output.
+        output_padding: further rows below and columns at the right, which a convolution with this stride would not tell
+            apart; less than the stride or the dilation.
+        groups: as for ``conv2d``.
+        dilation: as for ``conv2d``.
+
+    Returns:
+        (N, OC, OH, OW) with ``OH = (H − 1)·stride − 2·padding + dilation·(KH − 1) + output_padding + 1``.
+
+    Raises:
+        ValueError: if the shapes do not fit each other or the output would have no elements; TypeError as ``conv2d``.
+
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> F.conv_transpose2d(minigrad.arange(2.0).reshape(1, 1, 1, 2) + 1, minigrad.ones(1, 1, 1, 2), stride=2)
+    tensor([[[[1., 1., 2., 2.]]]])
+    """
+    name = "conv_transpose2d"
+    _check_tensors(name, 2, input, weight, bias)
+    groups = as_integer(name, "groups", groups)
+    _check_channels(name, groups, input, weight, bias, transposed=True)
+    stride, dilation = as_pair(name, "stride", stride, 1), as_pair(name, "dilation", dilation, 1)
+    padding, extra = as_pair(name, "padding", padding, 0), as_pair(name, "output_padding", output_padding, 0)
+    for i in range(2):
+        if extra[i] >= max(stride[i], dilation[i]):
+            raise ValueError(
+                f"{name}: expected output_padding less than the stride or the dilation, got {output_padding!r} "
+                f"with stride {stride} and dilation {dilation}"
+            )
+    # Cutting less off at the end is what makes the output larger: so one convolution, exactly, has this as its gradient.
+    pads = tuple((before, before - more) for before, more in zip(padding, extra))
+    batch = as_batch(input, 2)
+    size = tuple(
+        (batch.shape[2 + i] - 1) * stride[i] + dilation[i] * (weight.shape[2 + i] - 1) + 1 - sum(pads[i]) for i in range(2)
+    )
+    if min(size) < 1:
+        raise ValueError(f"{name}: expected an output with elements, got size {size} (input {input.shape})")
+    output_shape = (batch.shape[0], weight.shape[1] * groups, *size)
+    output = Conv2dInputGrad(output_shape, Geometry(stride, pads, dilation, groups)).apply(batch, weight)
+    if bias is not None:
+        output = output + bias.reshape(-1, 1, 1)
+    return as_given(output, input, 2)
+
+
+def _convolution(
+    name: str,
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+) -> Tensor:
+    _check_tensors(name, dims, input, weight, bias)
+    groups = as_integer(name, "groups", groups)
+    _check_channels(name, groups, input, weight, bias, transposed=False)
+    strides, dilations = as_pair(name, "stride", stride, 1, dims), as_pair(name, "dilation", dilation, 1, dims)
+    kernel = weight.shape[2:] if dims == 2 else (1, weight.shape[2])
+    pads = _padding(name, padding, dims, kernel, strides, dilations)
+    check_fit(name, input, kernel, pads, dilations, dims)
+    batch = as_batch(input, dims)
+    filters = weight if dims == 2 else weight.unsqueeze(2)
+    output = Conv2d(Geometry(strides, pads, dilations, groups)).apply(batch, filters, bias)
+    return as_given(output, input, dims)
+
+
+def _padding(name: str, padding: Any, dims: int, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    if padding == "valid":
+        padding = 0
+    elif padding == "same":
+        if stride != (1, 1):
+            raise ValueError(f"{name}: expected stride 1 with padding='same', got {stride[2 - dims :]}")
+        rows, columns = (d * (k - 1) for d, k in zip(dilation, kernel))
+        return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+    elif isinstance(padding, str):
+        raise ValueError(f"{name}: expected padding as a number, 'valid' or 'same', got {padding!r}")
+    rows, columns = as_pair(name, "padding", padding, 0, dims)
+    return (rows, rows), (columns, columns)
+
+
+def _check_tensors(name: str, dims: int, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    check_planes(name, input, dims)
+    check_tensor(name, weight)
+    if bias is not None:
+        check_tensor(name, bias)
+    dtypes = [t.dtype for t in (input, weight, bias) if t is not None]
+    if dtypes[0] not in FLOATING or len(set(dtypes)) > 1:
+        raise TypeError(f"{name}: expected tensors of one floating dtype, got {', '.join(map(str, dtypes))}")
+    if weight.ndim != dims + 2 or 0 in weight.shape:
+        raise ValueError(f"{name}: expected weight with {dims + 2} dims and with elements, got {weight.shape}")
+
+
+def _check_channels(name: str, groups: int, input: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> None:
+    """The channels of input, weight and bias, and the groups, must agree."""
+    shapes = f"(input {input.shape}, weight {weight.shape})"
+    batch_dim = input.ndim == weight.ndim
+    channels = input.shape[1 if batch_dim else 0]
+    if groups < 1 or weight.shape[0] % groups:
+        raise ValueError(f"{name}: expected groups that divide {weight.shape[0]} channels, got {groups} {shapes}")
+    if transposed and channels != weight.shape[0]:
+        raise ValueError(f"{name}: expected input with {weight.shape[0]} channels, got {channels} {shapes}")
+    if not transposed and channels != weight.shape[1] * groups:
+        raise ValueError(f"{name}: expected input with {weight.shape[1]} × groups={groups} channels, got {channels} {shapes}")
+    outputs = weight.shape[1] * groups if transposed else weight.shape[0]
+    if bias is not None and bias.shape != (outputs,):
+        raise ValueError(f"{name}: expected bias of shape {(outputs,)}, got {bias.shape}")

@@ -1,0 +1,111 @@
+"""Running sums and products along a dim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.operation import Operation, wrap
+from ..backends import backend_of
+from ..dtypes import FLOATING, float16, float32, int64
+from ..tensor import Tensor
+from .arguments import as_dim, check_tensor
+from .broadcasting import rounded
+from .conversion import cast
+from .joining import cat
+from .shape import reshaped
+
+__all__ = ["cumprod", "cumsum"]
+
+
+class CumSum(Operation):
+    """Running sums along a dim, from the front or (their adjoint) from the back; in float32 for float16."""
+
+    def __init__(self, dim: int, from_back: bool = False):
+        self.dim = dim
+        self.from_back = from_back
+
+    def forward(self, x: Any) -> Any:
+        wide = float32 if x.dtype == float16 else x.dtype
+        if self.from_back:
+            result = self.xp.flip(self.xp.cumsum(self.xp.flip(x, self.dim), axis=self.dim, dtype=wide), self.dim)
+        else:
+            result = self.xp.cumsum(x, axis=self.dim, dtype=wide)
+        return rounded(self.backend, result, x.dtype)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        return CumSum(self.dim, not self.from_back).apply(grad)
+
+
+def cumsum(input: Tensor, dim: int) -> Tensor:
+    """Running sums along a dim: ``y[i] = x[0] + ... + x[i]``; in int64 for integers and bools.
+
+    Raises:
+        IndexError: if the dim is out of range.
+
+    >>> import minigrad
+    >>> minigrad.cumsum(minigrad.tensor([1, 2, 3]), 0)
+    tensor([1, 3, 6])
+    """
+    return _cumulative("cumsum", CumSum, input, dim)
+
+
+class CumProd(Operation):
+    """Running products along a dim; in float32 for float16."""
+
+    def __init__(self, dim: int):
+        self.dim = dim
+
+    def forward(self, x: Any) -> Any:
+        self.save_input(0)
+        self.save_output()
+        wide = float32 if x.dtype == float16 else x.dtype
+        with self.backend.quiet():
+            result = self.xp.cumprod(x, axis=self.dim, dtype=wide)
+        return rounded(self.backend, result, x.dtype)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        """``dx[i] = y[i-1] * (g[i] + x[i+1] g[i+1] + x[i+1] x[i+2] g[i+2] + ...)``: no division, so zeros do no harm.
+
+        The sum over k terms and the product of k factors give those of 2k: it takes log2(n) steps.
+        """
+        x, dim = self.input(0), self.dim
+        size = x.shape[dim]
+        if size == 0:
+            return grad
+        one = wrap(self.xp.ones_like(x.narrow(dim, 0, 1).array))
+        total, factor, reach = grad, _shifted(x, dim, 1), 1
+        while reach < size:
+            total = total + factor * _shifted(total, dim, reach)
+            factor = factor * _shifted(factor, dim, reach)
+            reach *= 2
+        return cat([one, self.output().narrow(dim, 0, size - 1)], dim) * total
+
+
+def _shifted(x: Tensor, dim: int, places: int) -> Tensor:
+    """The tensor moved forward along a dim by some places, with zeros behind."""
+    size = x.shape[dim]
+    end = wrap(backend_of(x.array).xp.zeros_like(x.narrow(dim, 0, places).array))
+    return cat([x.narrow(dim, places, size - places), end], dim)
+
+
+def cumprod(input: Tensor, dim: int) -> Tensor:
+    """Running products along a dim: ``y[i] = x[0] * ... * x[i]``; in int64 for integers and bools.
+
+    Raises:
+        IndexError: if the dim is out of range.
+
+    >>> import minigrad
+    >>> minigrad.cumprod(minigrad.tensor([1, 2, 3]), 0)
+    tensor([1, 2, 6])
+    """
+    return _cumulative("cumprod", CumProd, input, dim)
+
+
+def _cumulative(name: str, operation: Any, input: Tensor, dim: int) -> Tensor:
+    check_tensor(name, input)
+    dim = as_dim(name, dim, input.ndim)
+    if input.dtype not in FLOATING:
+        input = cast(input, int64)
+    if not input.ndim:
+        return reshaped(operation(0).apply(reshaped(input, (1,))), ())
+    return operation(dim).apply(input)

@@ -1,0 +1,69 @@
+"""The affine map of a fully connected layer."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from ..autograd.operation import Operation
+from ..tensor import Tensor
+from .linalg import matmul
+
+__all__ = ["linear"]
+
+
+class Linear(Operation):
+    """``x @ weight.T + bias``, the bias possibly None."""
+
+    def forward(self, x: Any, weight: Any, bias: Any) -> Any:
+        if self.needs(0):
+            self.save_input(1)
+        if self.needs(1):
+            self.save_input(0)
+        return self.backend.linear(x, weight, bias)
+
+    def backward(self, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        of_x = matmul(grad, self.input(1)) if self.needs(0) else None
+        rows = grad if grad.ndim == 2 else _rows(grad)
+        of_weight = None
+        if self.needs(1):
+            x = self.input(0)
+            of_weight = matmul(rows.mT, x if x.ndim == 2 else _rows(x))
+        return of_x, of_weight, rows.sum(0) if self.needs(2) else None
+
+
+def _rows(x: Tensor) -> Tensor:
+    """A tensor as a matrix of its last dim's rows."""
+    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input @ weight.T + bias``.
+
+    Args:
+        input: of shape (..., in).
+        weight: of shape (out, in).
+        bias: of shape (out), or None.
+
+    Returns:
+        A tensor of shape (..., out).
+
+    Raises:
+        ValueError: if the shapes do not fit; TypeError if an argument is no Tensor or the dtypes differ.
+
+    >>> import minigrad
+    >>> weight, bias = minigrad.tensor([[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]), minigrad.tensor([0.0, 0.0, 10.0])
+    >>> minigrad.ops.linear(minigrad.tensor([[1.0, 1.0]]), weight, bias)
+    tensor([[ 3.,  1., 11.]])
+    """
+    for value in (input, weight) if bias is None else (input, weight, bias):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"linear: expected Tensors, got {type(value).__name__}")
+        if value.array.dtype != input.array.dtype:
+            raise TypeError(f"linear: expected tensors of one dtype, got {input.dtype} and {value.dtype}")
+    shape, wanted = input.array.shape, weight.array.shape
+    if len(wanted) != 2 or not shape or shape[-1] != wanted[1]:
+        raise ValueError(f"linear: expected an input (..., in) and a weight (out, in), got {shape} and {wanted}")
+    if bias is not None and bias.array.shape != wanted[:1]:
+        raise ValueError(f"linear: expected a bias of shape {wanted[:1]}, got {bias.shape} (weight {wanted})")
+    return Linear().apply(input, weight, bias)

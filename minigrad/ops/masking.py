@@ -1,0 +1,24 @@
+"""The gradient of everything that passes some elements on and stops the others: a mask, which is its own derivative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.operation import Operation
+from ..tensor import Tensor
+
+
+class Keep(Operation):
+    """The values where a mask, a bare array of the same shape, is true; zero, whatever the value, elsewhere."""
+
+    def forward(self, x: Any, mask: Any) -> Any:
+        self.save_constant("mask", mask)
+        return self.backend.keep(x, mask)
+
+    def backward(self, grad: Tensor) -> tuple[Tensor, None]:
+        return keep(grad, self.constant("mask")), None
+
+
+def keep(x: Tensor, mask: Any) -> Tensor:
+    """The tensor with zeros where the mask is false: inf and nan do not get through, as they would by a product."""
+    return Keep().apply(x, mask)

@@ -1,0 +1,59 @@
+"""How convolution and pooling read their arguments: sizes given once or for each dim, padding, and how many windows fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backends.generic.windows import Padding, Pair
+from ..dtypes import FLOATING
+from ..tensor import Tensor
+from .arguments import as_integers, check_tensor
+
+
+def as_pair(name: str, what: str, value: Any, least: int, dims: int = 2) -> Pair:
+    """One integer for both dims, or one for each, as (rows, columns). Of one dim the rows are what ``least`` is: 1 or 0."""
+    values = as_integers(name, what, value)
+    if len(values) not in (1, dims):
+        raise ValueError(f"{name}: expected one {what} or {dims}, got {len(values)} ({value!r})")
+    if min(values) < least:
+        raise ValueError(f"{name}: expected {what} of at least {least}, got {value!r}")
+    rows, columns = least if dims == 1 else values[0], values[-1]
+    return rows, columns
+
+
+def check_planes(name: str, input: Any, dims: int) -> None:
+    """Raise unless the input is a floating tensor of planes: (N, C, H, W) or (C, H, W), or one dim less."""
+    check_tensor(name, input)
+    if input.array.dtype not in FLOATING:
+        raise TypeError(f"{name}: expected input of a floating dtype, got {input.dtype}")
+    if input.ndim not in (dims + 1, dims + 2):
+        shapes = "(N, C, H, W) or (C, H, W)" if dims == 2 else "(N, C, L) or (C, L)"
+        raise ValueError(f"{name}: expected input of shape {shapes}, got {input.shape}")
+    if 0 in input.shape[-dims - 1 :]:
+        raise ValueError(f"{name}: expected input without elements in the batch only, got {input.shape}")
+
+
+def as_batch(input: Tensor, dims: int) -> Tensor:
+    """The input as (N, C, H, W), where it may lack the batch, and with ``dims=1`` lacks the rows."""
+    if input.ndim == dims + 1:
+        input = input.unsqueeze(0)
+    return input if dims == 2 else input.unsqueeze(2)
+
+
+def as_given(output: Tensor, input: Tensor, dims: int) -> Tensor:
+    """An output (N, C, OH, OW) without the dims that ``as_batch`` had added to the input."""
+    if dims == 1:
+        output = output.squeeze(2)
+    return output.squeeze(0) if input.ndim == dims + 1 else output
+
+
+def check_fit(name: str, input: Tensor, kernel_size: Pair, padding: Padding, dilation: Pair, dims: int) -> None:
+    """Raise if the padded input has no room for one window."""
+    for i in range(2 - dims, 2):
+        size = input.shape[i - 2] + sum(padding[i])
+        reach = dilation[i] * (kernel_size[i] - 1) + 1
+        if reach > size:
+            raise ValueError(
+                f"{name}: expected a padded input of at least {reach} (what the kernel {kernel_size[2 - dims :]} reaches) "
+                f"in dim {i - 2}, got {size} (input {input.shape})"
+            )
