@@ -1,0 +1,121 @@
+"""What the table cannot say of new tensors: whose memory they have, in which order, and what they refuse."""
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import Tensor
+from tests.strict_backend import strict_backend
+
+
+def test_tensor_copies_arrays_and_tensors():
+    array = np.ones(2)
+    x = minigrad.tensor(array)
+    y = minigrad.tensor(x)
+    array[:] = 5
+    x.fill_(7)
+    assert x.tolist() == [7, 7]
+    assert y.tolist() == [1, 1]
+
+
+def test_tensor_has_no_history():
+    x = minigrad.tensor([1.0], requires_grad=True)
+    copy = minigrad.tensor(x * 2, requires_grad=True)
+    assert copy.is_leaf
+    assert copy.requires_grad
+    assert not minigrad.tensor(x).requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool"])
+def test_arrays_keep_their_dtype(dtype):
+    assert minigrad.tensor(np.ones(2, dtype)).dtype == dtype
+    assert minigrad.from_numpy(np.ones(2, dtype)).dtype == dtype
+    assert minigrad.tensor([np.ones(2, dtype)[0]]).dtype == dtype
+
+
+def test_numbers_become_the_default_dtype():
+    minigrad.set_default_dtype("float64")
+    try:
+        assert minigrad.tensor([1, 2.0]).dtype == minigrad.zeros(2).dtype == minigrad.linspace(0, 1, 2).dtype == "float64"
+        assert minigrad.tensor([1, 2]).dtype == "int64"
+    finally:
+        minigrad.set_default_dtype("float32")
+
+
+def test_lists_of_tensors_and_arrays():
+    parts = [minigrad.ones(2, requires_grad=True) * 3, np.zeros(2, np.float32), [1, 2]]
+    assert minigrad.tensor(parts).tolist() == [[3, 3], [0, 0], [1, 2]]
+
+
+def test_big_endian_arrays_are_converted():
+    x = minigrad.tensor(np.arange(3, dtype=">f4"))
+    assert x.dtype == np.dtype("float32")
+    assert x.tolist() == [0, 1, 2]
+
+
+def test_as_tensor_shares_what_it_can():
+    array = np.zeros(2)
+    x = minigrad.as_tensor(array)
+    x.add_(1)
+    assert array.tolist() == [1, 1]
+    assert minigrad.as_tensor(x) is x
+    minigrad.as_tensor(array, dtype="float32").add_(1)
+    assert array.tolist() == [1, 1]
+
+
+def test_as_tensor_keeps_history():
+    x = minigrad.tensor([1.0], requires_grad=True)
+    minigrad.as_tensor(x * 2, dtype="float64").sum().backward()
+    assert x.grad.tolist() == [2]
+
+
+def test_from_numpy_shares_memory():
+    array = np.zeros((2, 3))[:, ::2]
+    x = minigrad.from_numpy(array)
+    x[0, 1] = 5
+    array[1, 0] = 7
+    assert x.tolist() == [[0, 5], [7, 0]]
+    assert array.tolist() == [[0, 5], [7, 0]]
+
+
+def test_from_dlpack_shares_memory_with_torch():
+    torch = pytest.importorskip("torch")
+    theirs = torch.zeros(2, 3)
+    ours = minigrad.from_dlpack(theirs)
+    ours[0, 1] = 5
+    assert theirs[0, 1] == 5
+    torch.from_dlpack(ours)[1, 2] = 7
+    assert ours[1, 2].item() == 7
+
+
+@pytest.mark.parametrize("name", ["zeros_like", "ones_like", "empty_like"])
+def test_like_keeps_the_memory_order(name):
+    channels_last = Tensor(np.zeros((2, 4, 5, 3)).transpose(0, 3, 1, 2))
+    assert getattr(minigrad, name)(channels_last).stride() == channels_last.stride()
+    assert getattr(minigrad, name)(minigrad.zeros(2, 3).T).stride() == (1, 3)
+
+
+def test_new_tensors_on_another_device():
+    with strict_backend():
+        x = minigrad.tensor([[1, 2.5]], device="strict")
+        assert x.device == "strict"
+        assert x.cpu().tolist() == [[1, 2.5]]
+        assert minigrad.tensor(x).device == "strict"
+        assert minigrad.as_tensor(x.array).device == "strict"
+        for made in (minigrad.zeros_like(x), minigrad.full_like(x, 2), minigrad.zeros(2, device=x.device)):
+            assert made.device == "strict"
+        elsewhere = minigrad.ones_like(x, device="cpu", dtype="int64")
+        assert elsewhere.device == "cpu"
+        assert elsewhere.tolist() == [[1, 1]]
+
+
+def test_arange_does_not_add_up_rounding_errors():
+    x = minigrad.arange(0, 1000, 0.1)
+    np.testing.assert_array_equal(x.numpy(), (np.arange(10000) * 0.1).astype(np.float32))
+
+
+def test_sizes_one_by_one_or_as_a_sequence():
+    for size in [(2, 3), [2, 3]]:
+        assert minigrad.zeros(size).shape == minigrad.zeros(*size).shape == (2, 3)
+    assert minigrad.zeros(()).shape == minigrad.zeros().shape == ()
+    assert minigrad.ones(minigrad.tensor(2), np.int64(3)).shape == (2, 3)
