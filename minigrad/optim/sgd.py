@@ -1,0 +1,106 @@
+"""SGD: stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .. import ops
+from ..ops.optimizer import sgd_step_
+from ..tensor import Tensor
+from .optimizer import Optimizer
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum (Polyak 1964) and Nesterov's variant (Sutskever et al., ICML 2013).
+
+    ::
+
+        g ← ∇f(θ) + weight_decay · θ
+        b ← momentum · b + (1 - dampening) · g        (the first time b ← g)
+        θ ← θ - lr · b                                (nesterov: θ ← θ - lr · (g + momentum · b))
+
+    Args:
+        params: as for ``Optimizer``.
+        lr: the learning rate.
+        momentum: how much of the last step's direction is kept.
+        dampening: how much of the gradient is left out of the direction.
+        weight_decay: the factor of the L2 penalty.
+        nesterov: look ahead along the momentum; needs momentum, and no dampening.
+        maximize: go up instead of down.
+
+    Raises:
+        ValueError: if an option is out of range.
+
+    >>> import minigrad
+    >>> w = minigrad.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = minigrad.optim.SGD([w], lr=0.1, momentum=0.9)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.8, -1.6], requires_grad=True)
+    """
+
+    state_tensors = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, options: dict[str, Any]) -> None:
+        self.check_options(options, nonnegative=("lr", "momentum", "weight_decay"))
+        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
+            raise ValueError(
+                f"SGD: expected momentum above 0 and dampening 0 for nesterov, "
+                f"got {options['momentum']} and {options['dampening']}"
+            )
+
+    def update(self, group: dict[str, Any]) -> None:
+        params, fresh = [], []
+        buffers = []
+        for param in group["params"]:
+            if param.grad is None:
+                continue
+            if group["momentum"]:
+                state = self.state[param]
+                buffer = state.get("momentum_buffer")
+                if buffer is None:
+                    buffer = state["momentum_buffer"] = ops.zeros_like(param)
+                    if group["dampening"]:
+                        fresh.append(param)
+                        continue
+                buffers.append(buffer)
+            params.append(param)
+        if fresh:  # an empty buffer takes all of the gradient: dampening would leave out a part
+            self._step(group, fresh, [self.state[param]["momentum_buffer"] for param in fresh], dampening=0)
+        self._step(group, params, buffers, group["dampening"])
+
+    def _step(self, group: dict[str, Any], params: list[Tensor], buffers: list[Tensor], dampening: float) -> None:
+        sgd_step_(
+            params,
+            [param.grad for param in params],  # type: ignore[misc]
+            buffers,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=dampening,
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+        )
