@@ -1,0 +1,15 @@
+"""The one error that every reader raises for a file that is broken, hostile or of an unknown format."""
+
+
+class CheckpointError(ValueError):
+    """A file cannot be read as a checkpoint; nothing in it was run.
+
+    The message names the file, the place in it, what was expected there and what came.
+
+    >>> import io, minigrad
+    >>> try:
+    ...     minigrad.load(io.BytesIO(b"GIF89a"))
+    ... except minigrad.io.CheckpointError as error:
+    ...     print(error)
+    load: expected a ZIP archive of torch.save or minigrad.save, got a file that begins with b'GIF89a'
+    """

@@ -1,0 +1,158 @@
+"""The names that a torch checkpoint of data and tensors may mention, and what each stands for: the exact table."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from .errors import CheckpointError
+from .limits import Budget
+from .pickle_reader import Constructor, check_key, kind
+from .storage import STORAGE_TYPE_OF, STORAGE_TYPES, Storage, TensorRecord, window
+
+
+class TensorMaker(Protocol):
+    """What the reader makes tensors with: minigrad's own are ``Tensor`` and ``Parameter``."""
+
+    @property
+    def tensor_type(self) -> type:
+        """The class of what it makes."""
+
+    def tensor(self, array: np.ndarray, requires_grad: bool) -> Any:
+        """A tensor that looks into the array's memory."""
+
+    def parameter(self, tensor: Any, requires_grad: bool) -> Any:
+        """A parameter with this tensor's elements."""
+
+
+class RecordMaker:
+    """Makes plain records, for whoever has no need of tensors."""
+
+    tensor_type = TensorRecord
+
+    def tensor(self, array: np.ndarray, requires_grad: bool) -> TensorRecord:
+        return TensorRecord(array, requires_grad)
+
+    def parameter(self, tensor: TensorRecord, requires_grad: bool) -> TensorRecord:
+        return TensorRecord(tensor.array, requires_grad, is_parameter=True)
+
+
+class TorchNames:
+    """What the names stand for during one reading of a file."""
+
+    def __init__(self, maker: TensorMaker, budget: Budget):
+        self.maker = maker
+        self.budget = budget
+
+    def table(self) -> dict[tuple[str, str], Any]:
+        """(module, name) → a Constructor, a StorageType or a dtype."""
+        table: dict[tuple[str, str], Any] = {}
+
+        def add(module: str, name: str, build: Callable[..., Any], fewest: int, most: int) -> None:
+            table[module, name] = Constructor(f"{module}.{name}", build, fewest, most)
+
+        add("torch._utils", "_rebuild_tensor", self.tensor, 4, 4)
+        add("torch._utils", "_rebuild_tensor_v2", self.tensor, 6, 7)
+        add("torch._utils", "_rebuild_parameter", self.parameter, 3, 3)
+        add("torch", "Size", self.size, 1, 1)
+        add("collections", "OrderedDict", self.new_ordered_dict, 0, 1)
+        add("collections", "Counter", self.new_counter, 0, 1)
+        add("_codecs", "encode", self.encoded_bytes, 2, 2)
+        for builtins in ("__builtin__", "builtins"):
+            add(builtins, "set", self.new_set, 0, 1)
+            add(builtins, "frozenset", self.new_frozenset, 0, 1)
+            add(builtins, "bytes", self.empty_bytes, 0, 0)
+        for name, storage_type in STORAGE_TYPES.items():
+            table["torch", name] = table["torch.cuda", name] = storage_type
+        for dtype in STORAGE_TYPE_OF:
+            table["torch", dtype.name] = dtype
+        return table
+
+    # Tensors.
+
+    def tensor(
+        self,
+        storage: Any,
+        offset: Any,
+        sizes: Any,
+        strides: Any,
+        requires_grad: Any = False,
+        backward_hooks: Any = None,
+        metadata: Any = None,
+    ) -> Any:
+        """Hooks are functions, which no file can have got past the table; an empty dictionary stands for them."""
+        if type(storage) is not Storage:
+            raise CheckpointError(f"expected a storage, got {kind(storage)}")
+        if type(requires_grad) is not bool:
+            raise CheckpointError(f"expected True or False for requires_grad, got {kind(requires_grad)}")
+        if metadata is not None and (type(metadata) is not dict or any(bit is not False for bit in metadata.values())):
+            raise CheckpointError("expected a tensor as it stands, got one with metadata: lazily conjugated, or negated")
+        array = window(storage.elements, offset, sizes, strides)
+        self.budget.spend_tensor(array.nbytes)
+        return self.maker.tensor(array, requires_grad)
+
+    def parameter(self, tensor: Any, requires_grad: Any, backward_hooks: Any) -> Any:
+        if not isinstance(tensor, self.maker.tensor_type):
+            raise CheckpointError(f"expected a tensor, got {kind(tensor)}")
+        if type(requires_grad) is not bool:
+            raise CheckpointError(f"expected True or False for requires_grad, got {kind(requires_grad)}")
+        self.budget.spend_tensor(0)
+        return self.maker.parameter(tensor, requires_grad)
+
+    # Containers and bytes. Each copy is paid for: a file can ask for the same large one a million times.
+
+    def size(self, sizes: Any) -> tuple:
+        if type(sizes) is not tuple:
+            raise CheckpointError(f"expected a tuple, got {kind(sizes)}")
+        return sizes
+
+    def new_ordered_dict(self, pairs: Any = ()) -> OrderedDict:
+        """Python 2 wrote the entries as a list of pairs."""
+        if type(pairs) not in (list, tuple):
+            raise CheckpointError(f"expected a list of pairs, got {kind(pairs)}")
+        self.budget.spend_objects(len(pairs))
+        result: OrderedDict = OrderedDict()
+        for pair in pairs:
+            if type(pair) not in (list, tuple) or len(pair) != 2:
+                raise CheckpointError(f"expected a key and a value, got {kind(pair)}")
+            check_key(pair[0])
+            result[pair[0]] = pair[1]
+        return result
+
+    def new_counter(self, counts: Any = None) -> Counter:
+        if counts is not None and type(counts) is not dict:
+            raise CheckpointError(f"expected a dictionary of counts, got {kind(counts)}")
+        self.budget.spend_objects(len(counts or ()))
+        result: Counter = Counter()
+        dict.update(result, counts or {})
+        return result
+
+    def keys(self, elements: Any) -> Any:
+        if type(elements) not in (list, tuple):
+            raise CheckpointError(f"expected a list of elements, got {kind(elements)}")
+        self.budget.spend_objects(len(elements))
+        for element in elements:
+            check_key(element)
+        return elements
+
+    def new_set(self, elements: Any = ()) -> set:
+        return set(self.keys(elements))
+
+    def new_frozenset(self, elements: Any = ()) -> frozenset:
+        return frozenset(self.keys(elements))
+
+    def empty_bytes(self) -> bytes:
+        return b""
+
+    def encoded_bytes(self, text: Any, encoding: Any) -> bytes:
+        """Protocol 2 has no bytes: they are written as text that latin-1 turns back."""
+        if type(text) is not str or type(encoding) is not str or encoding not in ("latin1", "latin-1"):
+            raise CheckpointError(f"expected a string to be encoded in latin1, got {kind(text)} and another encoding")
+        self.budget.spend_text(len(text))
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError:
+            raise CheckpointError("expected characters of latin-1, got others") from None

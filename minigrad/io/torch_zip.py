@@ -1,0 +1,222 @@
+"""torch's checkpoint format since 1.6: a ZIP archive of one pickle, data.pkl, and one uncompressed entry per storage.
+
+An archive has one root folder (``archive/data.pkl``, ``archive/data/0`` …). Its entries' contents start at multiples
+of 64 bytes, to be mapped into memory. ``read`` takes from it what data.pkl asks for; ``write`` makes one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+from .errors import CheckpointError
+from .limits import Budget, Limits
+from .pickle_reader import PickleReader, kind
+from .storage import Storage, StorageType, decode_elements
+from .torch_names import TensorMaker, TorchNames
+from .tree import check_loaded
+
+ROOT = "archive"
+NEWEST_VERSION = 10
+ALIGNMENT = 64
+CHUNK_BYTES = 2**24
+# A ZIP entry's local header: 30 bytes, its name, 20 bytes if its sizes need 64 bits, and fields such as this padding.
+LOCAL_HEADER = b"PK\x03\x04"
+LOCAL_HEADER_BYTES = 30
+LARGE_SIZES_BYTES = 20
+PADDING_FIELD = b"FB"
+EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)
+# zipfile's own bound for sizes in 32 bits.
+LARGE_ENTRY_BYTES = 2**31 - 1
+# What torch writes where it was told to save the time for checksums.
+NO_CHECKSUM = 0
+
+
+def read(stream: BinaryIO, maker: TensorMaker, limits: Limits) -> Any:
+    """The object in an archive.
+
+    Raises:
+        CheckpointError: if it is no such archive, if it is damaged, or if it asks for more than data and tensors.
+    """
+    entries = Entries(stream)
+    budget = Budget(limits, entries.total_bytes)
+    pickle = entries.read("data.pkl", limits.pickle_bytes)
+    names = TorchNames(maker, budget).table()
+    result = PickleReader(pickle, names, Storages(entries).load, budget).load()
+    check_loaded(result, limits)
+    return result
+
+
+def read_directory(stream: BinaryIO) -> list[zipfile.ZipInfo]:
+    """What an archive says that it has."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            return [info for info in archive.infolist() if not info.filename.endswith("/")]
+    except (zipfile.BadZipFile, struct.error, NotImplementedError, OverflowError, ValueError) as error:
+        raise CheckpointError(f"expected a whole ZIP archive, got a damaged one, or a part of one ({error})") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a seek to before the beginning gives, if the archive says to go there
+            raise
+        raise CheckpointError("expected a whole ZIP archive, got one that points to before its beginning") from None
+
+
+class Entries:
+    """The entries of an archive, checked: one root folder, no name twice, nothing compressed, nothing that overlaps."""
+
+    def __init__(self, stream: BinaryIO):
+        self.stream = stream
+        files = read_directory(stream)
+        names = Counter(info.filename for info in files)
+        for name, count in names.items():
+            if count > 1:
+                raise CheckpointError(f"expected entries of different names, got {count} called {name}")
+        pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            some = ", ".join(sorted(names)[:5]) or "no entries"
+            raise CheckpointError(f"expected one data.pkl in the archive's root folder, got {len(pickles)} (it has {some})")
+        self.root = pickles[0].removesuffix("data.pkl")
+        self.by_name = {info.filename.removeprefix(self.root): info for info in files if info.filename.startswith(self.root)}
+        self.total_bytes = sum(info.compress_size for info in files)
+        archive_bytes = stream.seek(0, os.SEEK_END)
+        if self.total_bytes > archive_bytes:
+            raise CheckpointError(f"expected entries of at most the file's {archive_bytes} bytes, got {self.total_bytes}")
+        if "constants.pkl" in self.by_name:
+            raise CheckpointError("expected a checkpoint, got a TorchScript archive (a program): save its state_dict() instead")
+        version = self.read("version", 20) if "version" in self.by_name else b"3"
+        if not version.strip().isdigit() or not 1 <= int(version) <= NEWEST_VERSION:
+            raise CheckpointError(f"expected a format version from 1 to {NEWEST_VERSION}, got {version!r}")
+        byte_order = self.read("byteorder", 20) if "byteorder" in self.by_name else b"little"
+        if byte_order not in (b"little", b"big"):
+            raise CheckpointError(f"expected a byte order of little or big, got {byte_order!r}")
+        self.byte_order: Literal["<", ">"] = "<" if byte_order == b"little" else ">"
+
+    def size(self, name: str) -> int:
+        if name not in self.by_name:
+            raise CheckpointError(f"expected an entry {name:.100}, got none of that name")
+        info = self.by_name[name]
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
+            raise CheckpointError(f"expected the entry {name} to be stored as it is, got it compressed or encrypted")
+        return info.file_size
+
+    def read(self, name: str, limit: int) -> bytes:
+        if self.size(name) > limit:
+            raise CheckpointError(f"expected at most {limit} bytes in {name}, got {self.size(name)} (Limits.pickle_bytes)")
+        return self.read_array(name).tobytes()
+
+    def read_array(self, name: str) -> np.ndarray:
+        """An entry's bytes, of uint8, straight into an array, where zipfile would copy them several times."""
+        content = np.empty(self.size(name), np.uint8)
+        info = self.by_name[name]
+        self.stream.seek(max(info.header_offset, 0))
+        header = self.stream.read(LOCAL_HEADER_BYTES)
+        if info.header_offset < 0 or len(header) < LOCAL_HEADER_BYTES or not header.startswith(LOCAL_HEADER):
+            raise CheckpointError(f"expected the entry {name} where the archive's directory says, got other bytes there")
+        name_length, extra_length = struct.unpack_from("<HH", header, 26)
+        self.stream.seek(info.header_offset + LOCAL_HEADER_BYTES + name_length + extra_length)
+        if not fill(content.data, self.stream):
+            raise CheckpointError(f"expected {len(content)} bytes in the entry {name}, got fewer (truncated)")
+        if info.CRC != NO_CHECKSUM and (checksum := zlib.crc32(content.data)) != info.CRC:
+            raise CheckpointError(
+                f"expected the entry {name} to have the checksum {info.CRC:#010x}, got {checksum:#010x} (damaged)"
+            )
+        return content
+
+
+def fill(view: memoryview, stream: BinaryIO) -> bool:
+    """Read as many bytes as the view has into it; False if the stream ends before."""
+    while len(view):
+        if hasattr(stream, "readinto"):
+            count = stream.readinto(view)
+        else:
+            count = len(chunk := stream.read(min(len(view), CHUNK_BYTES)))
+            view[:count] = chunk
+        if not count:
+            return False
+        view = view[count:]
+    return True
+
+
+class Storages:
+    """The storages of an archive, each read when the pickle first names it."""
+
+    def __init__(self, entries: Entries):
+        self.entries = entries
+        self.by_key: dict[str, Storage] = {}
+
+    def load(self, identifier: tuple) -> Storage:
+        """What ``('storage', type, key, location, number of elements)`` stands for, whatever its location was."""
+        expected = ("storage", StorageType, str, str, int)
+        if len(identifier) != 5 or type(identifier[0]) is not str or identifier[0] != "storage":
+            raise CheckpointError("expected ('storage', type, key, location, size) as a storage's name, got another")
+        for part, wanted in zip(identifier[1:], expected[1:]):
+            if type(part) is not wanted:
+                raise CheckpointError(f"expected a {wanted.__name__} in a storage's name, got {kind(part)}")
+        _, storage_type, key, _, count = identifier
+        if key not in self.by_key:
+            elements = decode_elements(self.entries.read_array(f"data/{key}"), storage_type, self.entries.byte_order)
+            self.by_key[key] = Storage(f"data/{key}", storage_type, elements)
+        storage = self.by_key[key]
+        if storage.type is not storage_type or len(storage.elements) != count:
+            raise CheckpointError(
+                f"expected {storage.name} to have {count} elements ({storage_type.name}),"
+                f" got {len(storage.elements)} ({storage.type.name})"
+            )
+        return storage
+
+
+def write(stream: BinaryIO, pickle: bytes, storages: Sequence[np.ndarray]) -> None:
+    """Write an archive of a pickle and storages, each a contiguous (n,) array; a stream that cannot seek will do."""
+    output = CountingStream(stream)
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+
+        def add(name: str, content: bytes | memoryview) -> None:
+            large = len(content) > LARGE_ENTRY_BYTES
+            info = zipfile.ZipInfo(f"{ROOT}/{name}", EARLIEST_DATE)
+            header_bytes = LOCAL_HEADER_BYTES + len(info.filename.encode()) + LARGE_SIZES_BYTES * large
+            info.extra = padding_field(output.count + header_bytes)
+            with archive.open(info, "w", force_zip64=large) as entry:
+                for start in range(0, len(content), CHUNK_BYTES):
+                    entry.write(content[start : start + CHUNK_BYTES])
+
+        add("data.pkl", pickle)
+        add("byteorder", b"little")
+        for number, storage in enumerate(storages):
+            little_endian = storage.astype(storage.dtype.newbyteorder("<"), copy=False)
+            add(f"data/{number}", little_endian.view(np.uint8).data)
+        add("version", b"3\n")
+
+
+def padding_field(position: int) -> bytes:
+    """A header field that moves an entry's content from this position to the next aligned one."""
+    smallest = len(PADDING_FIELD) + 2
+    filler = -(position + smallest) % ALIGNMENT
+    return PADDING_FIELD + filler.to_bytes(2, "little") + b"Z" * filler
+
+
+class CountingStream:
+    """A stream to write to that counts, so that entries can be aligned; zipfile takes it for one that cannot seek."""
+
+    def __init__(self, stream: BinaryIO):
+        self.stream = stream
+        self.count = 0
+
+    def write(self, content: Any) -> int:
+        """All of the content: an unbuffered stream may take less of it at a time."""
+        written = 0
+        while written < len(content):
+            taken = self.stream.write(content[written:])
+            written += len(content) if taken is None else taken
+        self.count += len(content)
+        return len(content)
+
+    def flush(self) -> None:
+        if hasattr(self.stream, "flush"):
+            self.stream.flush()
