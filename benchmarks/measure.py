@@ -1,0 +1,61 @@
+"""How the benchmarks measure: libraries in processes of their own, taken in turn, and medians over the turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""Environment variables that pin OpenBLAS to an older CPU: unset in every measured process."""
+
+
+def seconds_per_call(function: Callable[[], Any], calls: int, rounds: int = 7) -> float:
+    """The median over the rounds of the mean time of a call."""
+    function()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(calls):
+            function()
+        times.append((time.perf_counter() - start) / calls)
+    return statistics.median(times)
+
+
+def in_turn(module: str, libraries: Sequence[str], turns: int, threads: int) -> dict[str, dict[str, float]]:
+    """Run ``python -m module --measure LIBRARY`` for each library in turn; the median over the turns of each figure it prints.
+
+    The child prints one JSON object, names to numbers, as its last line.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in PINS}
+    environment |= {
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+    }
+    found: dict[str, list[dict[str, float]]] = {library: [] for library in libraries}
+    for _ in range(turns):
+        for library in libraries:
+            command = [sys.executable, "-m", module, "--measure", library]
+            output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+            found[library].append(json.loads(output.splitlines()[-1]))
+    return {
+        library: {name: statistics.median(run[name] for run in runs) for name in runs[0]} for library, runs in found.items()
+    }
+
+
+def machine(threads: int) -> str:
+    """One line on what is measuring."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.machine()
+    return f"{model}, {os.cpu_count()} CPUs, {threads} threads, Python {platform.python_version()}"
