@@ -102,17 +102,17 @@ class Run:
     def __init__(self, arguments: argparse.Namespace):
         minigrad.manual_seed(arguments.seed)
         self.settings = {name: getattr(arguments, name) for name in SETTINGS}
-        device = arguments.device
+        device = minigrad.device(arguments.device)
+        self.order = minigrad.Generator().manual_seed(arguments.seed)  # of the training images
+        self.order_before = self.order.get_state()  # as it was when this epoch began
+        self.draws = minigrad.Generator(device).manual_seed(arguments.seed)  # of the augmentation
+
         train, self.test_images = load_data(arguments)
         normalize = transforms.Normalize(*train.mean_and_std())
         self.train = TensorDataset(*(tensor.to(device) for tensor in train.tensors()))
         images, labels = self.test_images.tensors()
         self.test = TensorDataset(normalize(images.to(device)), labels.to(device))
-
-        self.order = minigrad.Generator().manual_seed(arguments.seed)  # of the training images
-        self.order_before = self.order.get_state()  # as it was when this epoch began
         self.loader = DataLoader(self.train, batch_size=arguments.batch_size, shuffle=True, generator=self.order)
-        self.draws = minigrad.Generator(device).manual_seed(arguments.seed)  # of the augmentation
         crop = transforms.RandomCrop(images.shape[2:], padding=arguments.shift, generator=self.draws)
         flip = transforms.RandomHorizontalFlip(generator=self.draws)
         self.augment = transforms.Compose([crop, flip, normalize] if arguments.dataset == "cifar10" else [crop, normalize])
@@ -176,10 +176,10 @@ class Interrupt:
 
 
 def train_epoch(run: Run, interrupt: Interrupt) -> bool:
-    """One epoch, or the rest of one; False if it was interrupted."""
+    """One epoch, or the rest of one; False if it was interrupted before its end."""
     run.model.train()
     run.order_before = run.order.get_state()
-    bar = tqdm(total=len(run.loader), desc=f"epoch {run.epoch + 1}", disable=not sys.stderr.isatty(), leave=False)
+    bar = tqdm(total=len(run.loader), desc=f"epoch {run.epoch + 1}", disable=None, leave=False)  # None: if no terminal
     bar.update(run.batch)
     started, seen, done = time.perf_counter(), 0, 0
     with bar:
@@ -198,11 +198,12 @@ def train_epoch(run: Run, interrupt: Interrupt) -> bool:
             run.correct += int((output.argmax(1) == labels).sum().item())
             seen += len(labels)
             rate = seen / (time.perf_counter() - started)
-            bar.set_postfix_str(f"loss {run.loss_sum / done:.4f}, accuracy {run.correct / done:.2%}, {rate:.0f} images/s")
+            progress = f"loss {run.loss_sum / done:.4f}, accuracy {run.correct / done:.2%}, {rate:.0f} images/s"
+            bar.set_postfix_str(progress, refresh=False)
             bar.update()
             if interrupt.asked:
-                return False
-    return True
+                break
+    return run.batch == len(run.loader)
 
 
 @minigrad.no_grad()
@@ -250,38 +251,46 @@ def write_metrics(path: Path, history: list[dict[str, float]]) -> None:
     os.replace(partial, path)
 
 
-def draw_curves(path: Path, history: list[dict[str, float]]) -> None:
-    """Loss and accuracy after each epoch; the training ones are means over the epoch."""
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+def draw_curves(path: Path, history: list[dict[str, float]], title: str) -> None:
+    """Loss and error after each epoch; the training ones are means over the epoch."""
+    figure, (losses, errors) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure.suptitle(title)
     epochs = [row["epoch"] for row in history]
-    for axis, what in zip(axes, ("loss", "accuracy"), strict=True):
-        for part in ("train", "test"):
-            axis.plot(epochs, [row[f"{part}_{what}"] for row in history], marker=".", label=part)
-        axis.set_xlabel("epoch")
-        axis.set_ylabel(what)
+    for part, color in (("train", "tab:gray"), ("test", "tab:blue")):
+        options = {"color": color, "label": part, "marker": "."}
+        losses.plot(epochs, [row[f"{part}_loss"] for row in history], **options)
+        errors.plot(epochs, [100 - 100 * row[f"{part}_accuracy"] for row in history], **options)
+    losses.set(xlabel="epoch", ylabel="cross-entropy loss", yscale="log")
+    errors.set(xlabel="epoch", ylabel="misclassified (%)")
+    errors.set_yscale("symlog", linthresh=1)  # linear up to 1%, so that 0 has a place
+    ticks = [0, 1, 2, 5, 10, 20, 50, 100]
+    errors.set_yticks(ticks, labels=[str(tick) for tick in ticks])
+    errors.set_ylim(-0.1, 100)
+    for axis in (losses, errors):
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axis.grid(alpha=0.3)
         axis.legend()
-    axes[0].set_yscale("log")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
 def draw_misclassified(path: Path, test: datasets.ImageDataset, probabilities: minigrad.Tensor) -> None:
-    """The test images that the network gets wrong, the most confident mistakes first."""
-    confidence, predicted = probabilities.cpu().max(dim=1)
-    labels = test.labels
-    wrong = sorted((predicted != labels).nonzero().flatten().tolist(), key=lambda i: -confidence[i].item())[:25]
-    rows = max(1, -(-len(wrong) // 5))
-    figure, axes = pyplot.subplots(rows, 5, figsize=(9, 2.1 * rows + 0.4), layout="constrained", squeeze=False)
-    figure.suptitle(f"{int((predicted != labels).sum().item())} of {len(labels)} test images misclassified")
-    for axis in axes.flat:
+    """The test images that the network gets wrong, the most confident mistakes first, 25 at most."""
+    confidence, predicted = (tensor.cpu() for tensor in probabilities.max(dim=1))
+    wrong = (predicted != test.labels).nonzero().flatten().tolist()
+    shown = sorted(wrong, key=lambda i: -confidence[i].item())[:25]
+    rows = max(1, -(-len(shown) // 5))
+    figure, axes = pyplot.subplots(rows, 5, figsize=(9, 2.2 * rows + 0.5), layout="constrained", squeeze=False)
+    heading = f"{len(wrong)} of {len(test)} test images misclassified"
+    figure.suptitle(heading if len(shown) == len(wrong) else f"{heading}; the most confident {len(shown)}")
+    for axis in axes.flat[len(shown) :]:
         axis.axis("off")
-    for axis, i in zip(axes.flat, wrong, strict=False):
+    for axis, i in zip(axes.flat, shown, strict=False):
         image = (test.images[i].float() / test.maximum).permute(1, 2, 0).numpy()
-        axis.imshow(image.squeeze(), cmap="gray_r")
-        axis.set_title(
-            f"{test.classes[labels[i].item()]} taken for {test.classes[predicted[i].item()]} ({confidence[i].item():.0%})",
-            fontsize=8,
-        )
+        axis.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=1)
+        axis.set(xticks=[], yticks=[])
+        truth, guess = test.classes[test.labels[i].item()], test.classes[predicted[i].item()]
+        axis.set_title(f"{truth}, taken for {guess} ({confidence[i].item():.0%})", fontsize=8)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
@@ -318,13 +327,11 @@ def main() -> int:
         minigrad.save(run.state(), checkpoint)
         print(f"stopped in epoch {run.epoch + 1} after {run.batch} batches; {checkpoint} holds it all: go on with --resume")
         return 130
-    draw_curves(arguments.out / "curves.png", run.history)
+    result = f"test accuracy {run.history[-1]['test_accuracy']:.2%} after epoch {run.epoch}"
+    draw_curves(arguments.out / "curves.png", run.history, f"{arguments.arch} on {arguments.dataset}: {result}")
     draw_misclassified(arguments.out / "misclassified.png", run.test_images, evaluate(run)[2])
     best = max(row["test_accuracy"] for row in run.history)
-    print(
-        f"test accuracy {run.history[-1]['test_accuracy']:.2%} after {run.epoch} epochs, at best {best:.2%}; "
-        f"{time.perf_counter() - started:.0f} s; results in {arguments.out}"
-    )
+    print(f"{result}, at best {best:.2%}; {time.perf_counter() - started:.0f} s; results in {arguments.out}")
     return 0
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import argparse
 
-from minigrad.utils.data import DataLoader, TensorDataset
-
 import minigrad
 from minigrad import nn, optim
+from minigrad.utils.data import DataLoader, TensorDataset
 
 
 class TwoLayerNet(nn.Module):

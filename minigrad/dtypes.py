@@ -68,7 +68,7 @@ def as_dtype(dtype: Any) -> np.dtype:
         found = np.dtype(dtype).newbyteorder("=") if dtype is not None else None
     except TypeError:
         found = None
-    if found not in SUPPORTED:
+    if found is None or found not in SUPPORTED:
         names = ", ".join(sorted(str(d) for d in SUPPORTED))
         raise TypeError(f"expected a dtype out of {names}, got {dtype!r}")
     return found

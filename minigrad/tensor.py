@@ -82,7 +82,7 @@ class Tensor:
         if requires_grad:
             self.requires_grad_()
 
-    # --- autograd ----------------------------------------------------------------------------------------------------
+    # --- autograd ------------------------------------------------------------------------------------------------------------
 
     @property
     def requires_grad(self) -> _bool:
@@ -206,7 +206,7 @@ class Tensor:
         """The tensor whose memory this view shows, or None."""
         return None if self._view is None else self._view.base
 
-    # --- what it is --------------------------------------------------------------------------------------------------
+    # --- what it is ----------------------------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[_int, ...]:
@@ -288,7 +288,7 @@ class Tensor:
         """Whether the elements lie in memory in the order of their indices."""
         return self.array.flags.c_contiguous
 
-    # --- out of the framework, and between devices and dtypes ----------------------------------------------------------
+    # --- out of the framework, and between devices and dtypes ----------------------------------------------------------------
 
     def item(self) -> Any:
         """The one element as a Python number.
@@ -388,7 +388,7 @@ class Tensor:
         """The tensor as bool."""
         return ops.to(self, dtype="bool")
 
-    # --- Python's protocols ------------------------------------------------------------------------------------------
+    # --- Python's protocols --------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         return describe(self)
@@ -568,7 +568,7 @@ class Tensor:
     def __pos__(self) -> Tensor:
         return ops.positive(self)
 
-    # --- arithmetic (ops/arithmetic.py) ----------------------------------------------------------------------------------
+    # --- arithmetic ----------------------------------------------------------------------------------------------------------
 
     def add(self, other: Any, *, alpha: _float = 1) -> Tensor:
         return ops.add(self, other, alpha=alpha)
@@ -660,7 +660,7 @@ class Tensor:
     def addcdiv(self, tensor1: Tensor, tensor2: Tensor, *, value: _float = 1) -> Tensor:
         return ops.addcdiv(self, tensor1, tensor2, value=value)
 
-    # --- elementwise functions (ops/elementwise.py) ----------------------------------------------------------------------
+    # --- elementwise functions -----------------------------------------------------------------------------------------------
 
     def exp(self) -> Tensor:
         return ops.exp(self)
@@ -731,7 +731,7 @@ class Tensor:
     def nan_to_num(self, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
         return ops.nan_to_num(self, nan, posinf, neginf)
 
-    # --- comparison and logic (ops/comparison.py) ------------------------------------------------------------------------
+    # --- comparison and logic ------------------------------------------------------------------------------------------------
 
     def eq(self, other: Any) -> Tensor:
         return ops.eq(self, other)
@@ -793,7 +793,7 @@ class Tensor:
     def equal(self, other: Tensor) -> _bool:
         return ops.equal(self, other)
 
-    # --- reductions (ops/reduction.py) -----------------------------------------------------------------------------------
+    # --- reductions ----------------------------------------------------------------------------------------------------------
 
     def sum(self, dim: Any = None, keepdim: _bool = False, *, dtype: Any = None) -> Tensor:
         return ops.sum(self, dim, keepdim, dtype=dtype)
@@ -855,7 +855,7 @@ class Tensor:
     def log_softmax(self, dim: _int, dtype: Any = None) -> Tensor:
         return ops.log_softmax(self, dim, dtype)
 
-    # --- order (ops/sorting.py) ------------------------------------------------------------------------------------------
+    # --- order ---------------------------------------------------------------------------------------------------------------
 
     def sort(self, dim: _int = -1, descending: _bool = False) -> Any:
         return ops.sort(self, dim, descending)
@@ -872,7 +872,7 @@ class Tensor:
     def unique(self, return_inverse: _bool = False, return_counts: _bool = False) -> Any:
         return ops.unique(self, return_inverse, return_counts)
 
-    # --- shape (ops/shape.py) --------------------------------------------------------------------------------------------
+    # --- shape ---------------------------------------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any) -> Tensor:
         return ops.reshape(self, *shape)
@@ -970,7 +970,7 @@ class Tensor:
     def clone(self) -> Tensor:
         return ops.clone(self)
 
-    # --- parts (ops/joining.py) ------------------------------------------------------------------------------------------
+    # --- parts ---------------------------------------------------------------------------------------------------------------
 
     def split(self, split_size: Any, dim: _int = 0) -> tuple[Tensor, ...]:
         return ops.split(self, split_size, dim)
@@ -981,7 +981,7 @@ class Tensor:
     def unbind(self, dim: _int = 0) -> tuple[Tensor, ...]:
         return ops.unbind(self, dim)
 
-    # --- indexing (ops/indexing.py) --------------------------------------------------------------------------------------
+    # --- indexing ------------------------------------------------------------------------------------------------------------
 
     def index_select(self, dim: _int, index: Tensor) -> Tensor:
         return ops.index_select(self, dim, index)
@@ -1016,7 +1016,7 @@ class Tensor:
     def nonzero(self, *, as_tuple: _bool = False) -> Any:
         return ops.nonzero(self, as_tuple=as_tuple)
 
-    # --- linear algebra (ops/linalg.py) ----------------------------------------------------------------------------------
+    # --- linear algebra ------------------------------------------------------------------------------------------------------
 
     def matmul(self, other: Tensor) -> Tensor:
         return ops.matmul(self, other)
@@ -1042,12 +1042,12 @@ class Tensor:
     def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: _float = 1, alpha: _float = 1) -> Tensor:
         return ops.baddbmm(self, batch1, batch2, beta=beta, alpha=alpha)
 
-    # --- activations (ops/activation.py) ---------------------------------------------------------------------------------
+    # --- activations ---------------------------------------------------------------------------------------------------------
 
     def relu(self) -> Tensor:
         return ops.relu(self)
 
-    # --- in place (autograd/inplace.py) ----------------------------------------------------------------------------------
+    # --- in place ------------------------------------------------------------------------------------------------------------
 
     def add_(self, other: Any, *, alpha: _float = 1) -> Tensor:
         return write(self, ops.Add(), ops.scaled(other, alpha))
@@ -1157,7 +1157,7 @@ class Tensor:
     def addcdiv_(self, tensor1: Tensor, tensor2: Tensor, *, value: _float = 1) -> Tensor:
         return self.add_(ops.div(tensor1, tensor2), alpha=value)
 
-    # --- random numbers, in place (ops/random.py) ------------------------------------------------------------------------
+    # --- random numbers, in place --------------------------------------------------------------------------------------------
 
     def uniform_(self, from_: _float = 0.0, to: _float = 1.0, *, generator: Any = None) -> Tensor:
         return ops.uniform_(self, from_, to, generator=generator)
@@ -1168,7 +1168,7 @@ class Tensor:
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         return ops.bernoulli_(self, p, generator=generator)
 
-    # --- new tensors like this one (ops/creation.py) ---------------------------------------------------------------------
+    # --- new tensors like this one -------------------------------------------------------------------------------------------
 
     def new_zeros(self, *size: Any, dtype: Any = None) -> Tensor:
         return ops.zeros(*size, dtype=dtype or self.dtype, device=self.device)

@@ -8,6 +8,7 @@ signature.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -38,20 +39,20 @@ class StrictArray:
     ndim = property(lambda self: self._hidden.ndim)
     itemsize = property(lambda self: self._hidden.itemsize)
     nbytes = property(lambda self: self._hidden.nbytes)
-    T = property(lambda self: StrictArray(self._hidden.T, self))
+    T = property(lambda self: type(self)(self._hidden.T, self))
 
     def reshape(self, *shape):
-        return StrictArray(self._hidden.reshape(*shape), self)
+        return type(self)(self._hidden.reshape(*shape), self)
 
     def astype(self, dtype, copy=True):
         result = self._hidden.astype(dtype, copy=copy)
-        return self if result is self._hidden else StrictArray(result)
+        return self if result is self._hidden else type(self)(result)
 
     def transpose(self, *axes):
-        return StrictArray(self._hidden.transpose(*axes), self)
+        return type(self)(self._hidden.transpose(*axes), self)
 
     def copy(self):
-        return StrictArray(self._hidden.copy())
+        return type(self)(self._hidden.copy())
 
     def item(self):
         return self._hidden.item()
@@ -64,7 +65,7 @@ class StrictArray:
         if isinstance(found, np.generic):  # CuPy returns 0-d views here
             index = index if isinstance(index, tuple) else (index,)
             found = self._hidden[(*_hidden_index(index), ...)]
-        return StrictArray(found, self)
+        return type(self)(found, self)
 
     def __setitem__(self, index, value):
         self._hidden[_hidden_index(index)] = _hidden(value)
@@ -97,12 +98,12 @@ def _hidden_index(index):
     return _hidden(index)
 
 
-def _strict(value, source=None):
+def _strict(value, array_type, source=None):
     """NumPy's results as CuPy would return them: never a NumPy scalar."""
     if isinstance(value, (np.ndarray, np.generic)):
-        return StrictArray(np.asarray(value), source)
+        return array_type(np.asarray(value), source)
     if isinstance(value, (tuple, list)):
-        values = [_strict(v, source) for v in value]
+        values = [_strict(v, array_type, source) for v in value]
         return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
     return value
 
@@ -113,7 +114,7 @@ def _operator(name):
         result = function(*map(_hidden, others))
         if result is NotImplemented:
             return result
-        return self if result is self._hidden else _strict(result)
+        return self if result is self._hidden else _strict(result, type(self))
 
     operate.__name__ = name
     return operate
@@ -139,41 +140,58 @@ class _Function:
         "argpartition": {"kind", "order"},
         "take": {"mode"},
     }
+    # All others take an array, or a sequence of arrays, and no number in its place.
+    FROM_NUMBERS = set(
+        "empty zeros ones full arange linspace eye tri array asarray indices unravel_index ndim shape size".split()
+    )
 
-    def __init__(self, function):
+    def __init__(self, function, array_type):
         self._function = function
+        self._array_type = array_type
         self._refused = self.REFUSED | self.REFUSED_BY.get(function.__name__, set())
 
     def __call__(self, *args, **kwargs):
         refused = self._refused & kwargs.keys()
         if refused:
             raise TypeError(f"xp.{self._function.__name__}: CuPy does not take {', '.join(refused)}=")
+        self._check_first(args)
         result = self._function(*map(_hidden, args), **{name: _hidden(value) for name, value in kwargs.items()})
         for given in (*args, *kwargs.values()):
             if isinstance(given, StrictArray) and given._hidden is result:  # out=, or nothing to do
                 return given
         if isinstance(result, bool):  # allclose, array_equal: an array on the device
-            return StrictArray(np.asarray(result))
-        return _strict(result, args[0] if args and isinstance(args[0], StrictArray) else None)
+            return self._array_type(np.asarray(result))
+        return _strict(result, self._array_type, args[0] if args and isinstance(args[0], StrictArray) else None)
+
+    def _check_first(self, args):
+        name = self._function.__name__
+        if name not in self.FROM_NUMBERS and args and not isinstance(args[0], (StrictArray, tuple, list, str)):
+            raise TypeError(f"xp.{name}: CuPy takes an array as the first argument, got {type(args[0]).__name__}")
 
 
 class _Ufunc(_Function):
     """A NumPy ufunc, with those of its methods that CuPy has."""
 
+    ADDED_AT = {"int32", "int64", "uint32", "uint64", "float16", "float32", "float64"}
+
+    def _check_first(self, args):
+        pass  # numbers will do
+
     def at(self, array, index, value):
         if self._function not in (np.add, np.subtract, np.maximum, np.minimum):
             raise TypeError(f"xp.{self._function.__name__}.at: CuPy has none")
+        if str(array.dtype) not in self.ADDED_AT:
+            raise TypeError(f"xp.{self._function.__name__}.at: CuPy has none for {array.dtype}")
         self._function.at(_hidden(array), _hidden_index(index), _hidden(value))
 
 
 class _Names:
     """A namespace with the listed functions of a NumPy module."""
 
-    def __init__(self, module, names):
-        self._module = module.__name__
+    def __init__(self, module, names, array_type):
         for name in names.split():
             found = getattr(module, name)
-            setattr(self, name, _Ufunc(found) if isinstance(found, np.ufunc) else _Function(found))
+            setattr(self, name, (_Ufunc if isinstance(found, np.ufunc) else _Function)(found, array_type))
 
     def __getattr__(self, name):
         raise AttributeError(
@@ -210,10 +228,10 @@ LINALG = "norm inv solve det slogdet cholesky qr svd eigh pinv"
 class Namespace(_Names):
     """``xp``: a whitelist."""
 
-    def __init__(self):
-        super().__init__(np, UFUNCS + FUNCTIONS)
-        self.linalg = _Names(np.linalg, LINALG)
-        self.lib = type("lib", (), {"stride_tricks": _Names(np.lib.stride_tricks, "as_strided")})
+    def __init__(self, array_type=StrictArray):
+        super().__init__(np, UFUNCS + FUNCTIONS, array_type)
+        self.linalg = _Names(np.linalg, LINALG, array_type)
+        self.lib = SimpleNamespace(stride_tricks=_Names(np.lib.stride_tricks, "as_strided", array_type))
         self.result_type = lambda *operands: np.result_type(*map(_hidden, operands))
         for name in (CONSTANTS + " " + TYPES).split():
             setattr(self, name, getattr(np, name))

@@ -176,13 +176,16 @@ def _run(
     roots: list[tuple[Any, Tensor]], targets: list[Any] | None, retain_graph: bool, create_graph: bool
 ) -> dict[Any, Tensor]:
     """Walk back from the roots. Without targets accumulate into the leaves; with them return the gradients that reach them."""
+    if not roots:
+        return {}
     edges = [edge for edge, _ in roots]
     wanted = None if targets is None else _leading_to(set(targets), edges)
     walk = _Walk(frozenset(targets or ()), wanted, retain_graph, create_graph)
     before = modes.grad
     modes.grad = create_graph
     try:
-        walk.run([root for root in roots if wanted is None or root[0] in wanted])
+        with backend_of(roots[0][1].array).quiet():  # an overflow in a gradient shows in the gradient
+            walk.run([root for root in roots if wanted is None or root[0] in wanted])
     finally:
         modes.grad = before
     return walk.found

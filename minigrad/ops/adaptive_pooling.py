@@ -112,7 +112,7 @@ def adaptive_max_pool2d(
     values = as_given(values, input, 2)
     if not return_indices:
         return values
-    rows, columns = window_places(taps.array, *geometry, batch.shape[2:])
+    rows, columns = window_places(taps.array, *geometry, (batch.shape[2], batch.shape[3]))
     rows, columns = (tensor(s, device=input.device).array[p] for s, p in zip(sources, (rows, columns)))
     return values, as_given(wrap(rows * size[1] + columns), input, 2)
 

@@ -216,7 +216,7 @@ def conv_transpose2d(
                 f"with stride {stride} and dilation {dilation}"
             )
     # Cutting less off at the end is what makes the output larger: so one convolution, exactly, has this as its gradient.
-    pads = tuple((before, before - more) for before, more in zip(padding, extra))
+    pads = (padding[0], padding[0] - extra[0]), (padding[1], padding[1] - extra[1])
     batch = as_batch(input, 2)
     size = tuple(
         (batch.shape[2 + i] - 1) * stride[i] + dilation[i] * (weight.shape[2 + i] - 1) + 1 - sum(pads[i]) for i in range(2)
@@ -245,7 +245,7 @@ def _convolution(
     groups = as_integer(name, "groups", groups)
     _check_channels(name, groups, input, weight, bias, transposed=False)
     strides, dilations = as_pair(name, "stride", stride, 1, dims), as_pair(name, "dilation", dilation, 1, dims)
-    kernel = weight.shape[2:] if dims == 2 else (1, weight.shape[2])
+    kernel = (weight.shape[2] if dims == 2 else 1, weight.shape[-1])
     pads = _padding(name, padding, dims, kernel, strides, dilations)
     check_fit(name, input, kernel, pads, dilations, dims)
     batch = as_batch(input, dims)

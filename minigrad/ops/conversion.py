@@ -91,7 +91,7 @@ class Copy(Operation):
     takes_out = True
 
     def forward(self, target: Any, source: Any, out: Any) -> Any:
-        self.source_shape = getattr(source, "shape", None)
+        self.source_shape: tuple[int, ...] = getattr(source, "shape", ())
         out[...] = source
         return out
 

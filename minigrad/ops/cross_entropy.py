@@ -6,7 +6,7 @@ from typing import Any
 
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
-from ..dtypes import FLOATING
+from ..dtypes import FLOATING, int64
 from ..dtypes import bool as bool_dtype
 from ..tensor import Tensor
 from .arguments import as_number, check_tensor
@@ -28,11 +28,12 @@ class CrossEntropy(Operation):
     def forward(self, x: Any, target: Any, weight: Any) -> Any:
         for i in range(3):
             self.save_input(i)
-        loss, self.logsumexp = self.backend.cross_entropy(x, target, weight, self.ignore_index, self.smoothing)
+        loss, logsumexp = self.backend.cross_entropy(x, target, weight, self.ignore_index, self.smoothing)
+        self.save_constant("logsumexp", logsumexp)  # only to save CrossEntropyGrad's forward some work; see there
         return loss
 
     def backward(self, grad: Tensor) -> Any:
-        operation = CrossEntropyGrad(self.logsumexp, self.ignore_index, self.smoothing)
+        operation = CrossEntropyGrad(self.constant("logsumexp"), self.ignore_index, self.smoothing)
         return operation.apply(grad, self.input(0), self.input(1), self.input(2)), None, None
 
 
@@ -111,8 +112,10 @@ def cross_entropy(
         raise ValueError(f"{name}: expected label_smoothing between 0 and 1, got {label_smoothing}")
     if target.dtype in FLOATING:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
-    scores, classes = _checked(name, input, target, weight, ignore_index)
+    scores, classes, all_count = _checked(name, input, target, weight, ignore_index)
     loss = CrossEntropy(ignore_index, smoothing).apply(scores, classes, weight)
+    if all_count and weight is None:
+        return reduced(loss if input.ndim > 1 else loss.squeeze(0), reduction)
     return _weighted_mean(loss, classes, weight, ignore_index, reduction, input)
 
 
@@ -163,7 +166,7 @@ def nll_loss(
     """
     reduction = as_reduction("nll_loss", reduction, size_average, reduce)
     check_tensor("nll_loss", target)
-    logs, classes = _checked("nll_loss", input, target, weight, ignore_index)
+    logs, classes, _ = _checked("nll_loss", input, target, weight, ignore_index)
     array, backend = classes.array, backend_of(classes.array)
     kept = array != ignore_index
     safe = wrap(backend.xp.where(kept, array, 0))
@@ -211,7 +214,7 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"{name}: expected p to be 1 or 2, got {p!r}")
     margin = as_number(name, "margin", margin)
-    scores, classes = _checked(name, input, target, weight, None)
+    scores, classes, _ = _checked(name, input, target, weight, None)
     if scores.ndim != 2:
         raise ValueError(f"{name}: expected input of shape (N, C) or (C,), got {input.shape}")
     xp, C = backend_of(scores.array).xp, scores.shape[1]
@@ -245,22 +248,25 @@ def _check_scores(name: str, input: Any, weight: Any) -> int:
     return dim
 
 
-def _checked(name: str, input: Any, target: Tensor, weight: Any, ignore_index: int | None) -> tuple[Tensor, Tensor]:
-    """Scores as (N, C, ...) and class numbers as (N, ...), checked."""
+def _checked(name: str, input: Any, target: Tensor, weight: Any, ignore_index: int | None) -> tuple[Tensor, Tensor, bool]:
+    """Scores as (N, C, ...) and class numbers as (N, ...), checked; and whether it is known that none is to be ignored."""
     dim = _check_scores(name, input, weight)
     if target.dtype in FLOATING or target.dtype == bool_dtype:
         raise TypeError(f"{name}: expected target of an integer dtype, class numbers, got {target.dtype}")
     expected = input.shape[:dim] + input.shape[dim + 1 :]
     if target.shape != expected:
         raise ValueError(f"{name}: expected target of shape {expected} for input {input.shape}, got {target.shape}")
+    target = cast(target, int64)
     array, C = target.array, input.shape[dim]
     backend = backend_of(array)
-    counted = array if ignore_index is None else backend.xp.where(array == ignore_index, 0, array)
-    bounds = backend.index_bounds(counted) if array.size else None
+    bounds = backend.index_bounds(array) if array.size else None
+    all_count = bounds is not None and (ignore_index is None or not bounds[0] <= ignore_index <= bounds[1])
+    if bounds is not None and not all_count:
+        bounds = backend.index_bounds(backend.xp.where(array == ignore_index, 0, array))
     if bounds is not None and not 0 <= bounds[0] <= bounds[1] < C:
         wrong = bounds[0] if bounds[0] < 0 else bounds[1]
         raise IndexError(f"{name}: expected class numbers from 0 to {C - 1}, got {wrong} in target")
-    return (input, target) if dim else (input.unsqueeze(0), target.unsqueeze(0))
+    return (input, target, all_count) if dim else (input.unsqueeze(0), target.unsqueeze(0), all_count)
 
 
 def _weighted_mean(
@@ -273,8 +279,7 @@ def _weighted_mean(
         return loss.sum()
     backend = backend_of(loss.array)
     wide = backend.xp.result_type(loss.dtype, "float32")
-    weights = backend.class_weights(classes.array, None if weight is None else weight.array, ignore_index, wide)
-    with backend.quiet():
-        # The plain mean times a correction near 1: in float16 the sum itself might overflow.
-        correction = loss.numel() / backend.xp.sum(weights)
+    total = backend.xp.sum(backend.class_weights(classes.array, None if weight is None else weight.array, ignore_index, wide))
+    # The plain mean times a correction near 1: in float16 the sum itself might overflow. The mean of nothing is nan.
+    correction = loss.numel() / backend.xp.where(total == 0, float("nan"), total)
     return loss.mean() * wrap(backend.xp.asarray(correction).astype(loss.dtype))

@@ -123,17 +123,17 @@ class ScaleAndShift(Operation):
             self.save_input(1)
         if self.needs(1):
             self.save_input(0)
-        self.dtype, self.shapes = x.dtype, (scale.shape, shift.shape)
+        self.dtypes, self.shapes = (x.dtype, scale.dtype, shift.dtype), (scale.shape, shift.shape)
         return self.backend.scale_and_shift(x, scale, shift)
 
     def backward(self, grad: Tensor) -> Any:
         dx = dscale = dshift = None
         if self.needs(0):
-            dx = cast(grad * self.input(1), self.dtype)
+            dx = cast(grad * self.input(1), self.dtypes[0])
         if self.needs(1):
-            dscale = sum_to(grad * self.input(0), self.shapes[0])
+            dscale = sum_to(cast(grad, self.dtypes[1]) * self.input(0), self.shapes[0])
         if self.needs(2):
-            dshift = sum_to(grad, self.shapes[1])
+            dshift = sum_to(cast(grad, self.dtypes[2]), self.shapes[1])
         return dx, dscale, dshift
 
 
@@ -202,8 +202,8 @@ def batch_norm(
             check_writable(statistics, "batch_norm", False)
     output, operation = _normalized(input, axes, shape, weight, bias, eps)
     if running_mean is not None and running_var is not None and samples:
-        backend = backend_of(input.array)
-        backend.track_statistics(running_mean.array, running_var.array, *operation.statistics, samples, momentum)
+        mean, var = operation.statistics
+        backend_of(mean).track_statistics(running_mean.array, running_var.array, mean, var, samples, momentum)
         for statistics in (running_mean, running_var):
             version_of(statistics).bump("batch_norm")
     return output

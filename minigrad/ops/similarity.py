@@ -61,6 +61,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         check_tensor("cosine_similarity", x)
         if x.dtype not in FLOATING:
             raise TypeError(f"cosine_similarity: expected tensors of a floating dtype, got {x.dtype}")
+    if any(m != n and 1 not in (m, n) for m, n in zip(reversed(x1.shape), reversed(x2.shape))):
+        raise ValueError(f"cosine_similarity: expected shapes that broadcast, got {x1.shape} and {x2.shape}")
     x1, x2 = broadcast_tensors(x1, x2)
     dim = as_dim("cosine_similarity", dim, x1.ndim)
     first, second = (x / x.norm(2, dim, keepdim=True).clamp(min=eps) for x in (x1, x2))

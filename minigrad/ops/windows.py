@@ -30,7 +30,7 @@ def check_planes(name: str, input: Any, dims: int) -> None:
         shapes = "(N, C, H, W) or (C, H, W)" if dims == 2 else "(N, C, L) or (C, L)"
         raise ValueError(f"{name}: expected input of shape {shapes}, got {input.shape}")
     if 0 in input.shape[-dims - 1 :]:
-        raise ValueError(f"{name}: expected input without elements in the batch only, got {input.shape}")
+        raise ValueError(f"{name}: expected every dim of input but the batch to have elements, got {input.shape}")
 
 
 def as_batch(input: Tensor, dims: int) -> Tensor:

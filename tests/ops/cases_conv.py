@@ -73,7 +73,7 @@ BAD_CONV2D = [
     (lambda: ops.conv2d(x, ones(6, 2, 1, 1), groups=0), ValueError, "groups that divide 6 channels, got 0"),
     (lambda: ops.conv2d(x, ones(6, 2, 1, 1), groups=1.5), TypeError, "integer groups, got float"),
     (lambda: ops.conv2d(ones(4, 4), w), ValueError, r"shape \(N, C, H, W\) or \(C, H, W\), got \(4, 4\)"),
-    (lambda: ops.conv2d(ones(1, 3, 0, 4), w), ValueError, "without elements in the batch only"),
+    (lambda: ops.conv2d(ones(1, 3, 0, 4), w), ValueError, "every dim of input but the batch"),
     (lambda: ops.conv2d(x, ones(4, 4, 3)), ValueError, r"weight with 4 dims and with elements, got \(4, 4, 3\)"),
     (lambda: ops.conv2d(x, ones(0, 4, 3, 3)), ValueError, r"with elements, got \(0, 4, 3, 3\)"),
     (lambda: ops.conv2d(x, ones(2, 4, 1, 1), ones(3)), ValueError, r"bias of shape \(2,\), got \(3,\)"),

@@ -30,7 +30,7 @@ def windows(size, kernel, stride, padding, dilation, ceil_mode):
 
 def pooled(x, rows, columns, pool):
     """``pool(plane, rows, columns)`` of every plane and window."""
-    x = x.reshape(-1, *x.shape[-2:])
+    x = x.reshape(int(np.prod(x.shape[:-2])), *x.shape[-2:])
     return np.array([[[pool(plane, r, c) for c in columns] for r in rows] for plane in x]).reshape(
         len(x), len(rows), len(columns)
     )
@@ -44,8 +44,8 @@ def max_of(plane, rows, columns):
 
 def with_places(x, rows, columns, return_indices):
     places = pooled(x, rows, columns, max_of).astype(np.int64)
-    planes = x.reshape(len(places), -1)
-    values = np.take_along_axis(planes, places.reshape(len(places), -1), 1)
+    planes = x.reshape(len(places), x.shape[-2] * x.shape[-1])
+    values = np.take_along_axis(planes, places.reshape(len(places), len(rows) * len(columns)), 1)
     shape = (*x.shape[:-2], *places.shape[1:])
     return (values.reshape(shape), places.reshape(shape)) if return_indices else values.reshape(shape)
 

@@ -12,6 +12,8 @@ from ..device import Device
 from .convolution import CPUConvolutionKernels
 from .indexing import CPUIndexingKernels
 from .linear import CPULinearKernels
+from .loss import CPULossKernels
+from .normalization import CPUNormalizationKernels
 from .optimizer import CPUOptimizerKernels
 from .pooling import CPUPoolingKernels
 from .special import CPUSpecialKernels
@@ -23,6 +25,8 @@ class CPUBackend(
     CPUConvolutionKernels,
     CPUIndexingKernels,
     CPULinearKernels,
+    CPULossKernels,
+    CPUNormalizationKernels,
     CPUOptimizerKernels,
     CPUPoolingKernels,
     CPUSpecialKernels,

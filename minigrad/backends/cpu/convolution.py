@@ -35,8 +35,9 @@ class CPUConvolutionKernels:
     ) -> Any:
         dy, wide_w = channels_last(wide(grad)), wide(w)
         if stride == (1, 1):
-            reach = [dilation[i] * (w.shape[2 + i] - 1) for i in range(2)]
-            opposite = tuple((reach[i] - padding[i][0], reach[i] - padding[i][1]) for i in range(2))
+            (top, bottom), (left, right) = padding
+            rows, columns = dilation[0] * (w.shape[2] - 1), dilation[1] * (w.shape[3] - 1)
+            opposite = (rows - top, rows - bottom), (columns - left, columns - right)
             dx = correlate(dy, flipped(wide_w, groups), None, stride, opposite, dilation, groups)
         else:
             dx = scatter(dy, wide_w, input_shape, stride, padding, dilation, groups)
@@ -62,7 +63,7 @@ class CPUConvolutionKernels:
         else:
             product = np.zeros((groups, OC // groups, KH * KW * CG), dy.dtype)
             term = np.empty_like(product)
-            for images, rows, matrix in columns(x, (KH, KW), stride, padding, dilation, groups):
+            for images, rows, matrix in window_matrices(x, (KH, KW), stride, padding, dilation, groups):
                 part = dy[images, rows].reshape(-1, groups, OC // groups).transpose(1, 2, 0)
                 product += np.matmul(part, matrix, out=term)
         result = np.empty(weight_shape, grad.dtype)
@@ -106,7 +107,7 @@ def correlate(
         np.matmul(x.reshape(N * H * W, C), w.reshape(OC, C).T, out=y.reshape(N * H * W, OC))
         return y if bias is None else np.add(y, bias, out=y)
     matrix = weight_matrix(w, groups)
-    for images, rows, windows in columns(x, (KH, KW), stride, padding, dilation, groups):
+    for images, rows, windows in window_matrices(x, (KH, KW), stride, padding, dilation, groups):
         part = y[images, rows].reshape(-1, groups, OC // groups)
         np.matmul(windows, matrix, out=part.transpose(1, 0, 2))
         if bias is not None:
@@ -158,7 +159,7 @@ def depthwise_weight_grad(
     return total
 
 
-def columns(
+def window_matrices(
     x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """The windows as matrices (G, rows, KH·KW·C/G), block by block, in one buffer that every block overwrites."""

@@ -1,4 +1,4 @@
-"""Normalization: values less their mean, divided by their standard deviation, over some axes; batch, layer and group norm alike.
+"""Normalization: values less their mean, over their standard deviation, over some axes: batch, layer and group norm alike.
 
 Weight and bias have as many dims as the values, and broadcast to them. Means and variances keep the axes with size 1; of
 float16 they are float32.

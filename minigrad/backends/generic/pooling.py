@@ -67,9 +67,7 @@ class PoolingKernels(WindowKernels):
         windows = self.xp.broadcast_to(share, (N, OH, OW, *kernel_size, C))
         return self.fold(windows, input_shape, stride, padding, (1, 1)).astype(grad.dtype, copy=False)
 
-    def _flat_windows(
-        self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, fill: float
-    ) -> Any:
+    def _flat_windows(self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, fill: float) -> Any:
         """(N, C, H, W) -> (N, OH, OW, KH·KW, C)."""
         windows = self.windows(x, kernel_size, stride, padding, dilation, fill)
         N, OH, OW, KH, KW, C = windows.shape

@@ -1,0 +1,152 @@
+"""Batch normalization on the CPU: channels-last memory read as a matrix, in blocks that stay in the cache.
+
+Every pass over the memory costs more than the arithmetic, so there are two passes in each direction: one for the sums,
+one for the result. Rows are joined until about a thousand numbers lie side by side, which is what NumPy's loops want. Other
+axes, other memory orders and float16 are left to the generic kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..generic.normalization import NormalizationKernels
+
+BLOCK = 1 << 16
+"""The numbers in a block."""
+WIDTH = 1 << 10
+"""How many numbers a row should have at least."""
+
+
+class CPUNormalizationKernels(NormalizationKernels):
+    """The kernels of ``generic/normalization.py``."""
+
+    def normalize(self, x: Any, axes: tuple[int, ...], weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
+        matrix = _as_matrix(x) if _all_but_channels(x, axes) else None
+        if matrix is None:
+            return super().normalize(x, axes, weight, bias, eps)
+        mean, var = _moments(matrix, x.shape[1])
+        scale = 1 / np.sqrt(var + eps)
+        scale = scale if weight is None else scale * weight.reshape(-1)
+        shift = -mean * scale if bias is None else bias.reshape(-1) - mean * scale
+        y = np.empty_like(x)
+        _scale_and_shift(matrix, _as_matrix(y), scale, shift)
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        return y, mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
+
+    def normalize_grad(
+        self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float
+    ) -> tuple[Any, Any, Any]:
+        matrix = _as_matrix(x) if _all_but_channels(x, axes) else None
+        if matrix is None:
+            return super().normalize_grad(grad, x, axes, weight, mean, var, eps)
+        C, n = x.shape[1], x.size // x.shape[1]
+        above = _as_matrix(grad)
+        if above is None:
+            ordered = np.empty_like(x)
+            ordered[...] = grad
+            above = _as_matrix(ordered)
+        mean, scale = mean.reshape(C).astype(np.float64), 1 / np.sqrt(var.reshape(C).astype(np.float64) + eps)
+        dbias, centered = _gradient_sums(above, matrix, mean)
+        dweight = centered * scale
+        # dx = factor · (grad − mean(grad) − z · mean(grad · z)) with z = (x − mean) · scale, sorted by grad, x and the rest.
+        factor = scale if weight is None else scale * weight.reshape(C)
+        slope = -factor * scale * dweight / n
+        dx = np.empty_like(x)
+        _combine(above, factor, matrix, slope, -factor * dbias / n - slope * mean, _as_matrix(dx))
+        if weight is None:
+            return dx, None, None
+        return dx, dweight.astype(weight.dtype).reshape(weight.shape), dbias.astype(weight.dtype).reshape(weight.shape)
+
+    def scale_and_shift(self, x: Any, scale: Any, shift: Any) -> Any:
+        matrix = _as_matrix(x)
+        if matrix is None or not scale.size == shift.size == x.shape[1] == scale.shape[1]:
+            return super().scale_and_shift(x, scale, shift)
+        y = np.empty_like(x)
+        _scale_and_shift(matrix, _as_matrix(y), scale.reshape(-1), shift.reshape(-1))
+        return y
+
+
+def _all_but_channels(x: np.ndarray, axes: tuple[int, ...]) -> bool:
+    return axes == (0, *range(2, x.ndim))
+
+
+def _as_matrix(x: np.ndarray) -> Any:
+    """Memory (N, C, ...) with channels last as (rows, k·C), a view; None if it lies in another order, or is of halves."""
+    last = np.moveaxis(x, 1, -1) if x.ndim > 1 else x
+    if x.ndim < 2 or x.size == 0 or x.dtype == np.float16 or not last.flags.c_contiguous:
+        return None
+    C = x.shape[1]
+    rows, joined = x.size // C, 1
+    while joined * C < WIDTH and rows % 2 == 0:
+        rows, joined = rows // 2, joined * 2
+    return last.reshape(rows, joined * C)
+
+
+def _blocks(matrix: np.ndarray) -> Iterator[slice]:
+    """Slices of the rows."""
+    height = max(1, BLOCK // matrix.shape[1])
+    for i in range(0, len(matrix), height):
+        yield slice(i, min(i + height, len(matrix)))
+
+
+def _moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance per channel, from those of the blocks, so that a large mean does not swallow the variance."""
+    counts, means, squares = [], [], []
+    buffer = np.empty((max(1, BLOCK // matrix.shape[1]), matrix.shape[1]), matrix.dtype)
+    for rows in _blocks(matrix):
+        block = matrix[rows]
+        mean = block.sum(axis=0) / len(block)
+        centered = np.subtract(block, mean, out=buffer[: len(block)])
+        np.multiply(centered, centered, out=centered)
+        counts.append(len(block))
+        means.append(mean.reshape(-1, C))
+        squares.append(centered.sum(axis=0).reshape(-1, C))
+    weights = np.array(counts, np.float64)[:, None, None]
+    of_blocks = np.array(means, np.float64)  # (blocks, k, C)
+    n = weights.sum() * of_blocks.shape[1]
+    mean = (weights * of_blocks).sum(axis=(0, 1)) / n
+    between = (weights * (of_blocks - mean) ** 2).sum(axis=(0, 1))
+    return mean, (np.array(squares, np.float64).sum(axis=(0, 1)) + between) / n
+
+
+def _scale_and_shift(matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
+    scale, shift = _tiled(scale, matrix), _tiled(shift, matrix)
+    for rows in _blocks(matrix):
+        block = np.multiply(matrix[rows], scale, out=out[rows])
+        np.add(block, shift, out=block)
+
+
+def _gradient_sums(grad: np.ndarray, matrix: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per channel the sums of ``grad`` and of ``grad · (x − mean)``."""
+    C = len(mean)
+    mean = _tiled(mean, matrix)
+    sums = np.zeros((2, matrix.shape[1]))
+    buffer = np.empty((max(1, BLOCK // matrix.shape[1]), matrix.shape[1]), matrix.dtype)
+    for rows in _blocks(matrix):
+        block = grad[rows]
+        products = np.subtract(matrix[rows], mean, out=buffer[: len(block)])
+        np.multiply(products, block, out=products)
+        sums[0] += block.sum(axis=0)
+        sums[1] += products.sum(axis=0)
+    dbias, centered = sums.reshape(2, -1, C).sum(axis=1)
+    return dbias, centered
+
+
+def _combine(
+    grad: np.ndarray, factor: np.ndarray, matrix: np.ndarray, slope: np.ndarray, shift: np.ndarray, out: np.ndarray
+) -> None:
+    """``grad · factor + x · slope + shift``, these three per channel."""
+    factor, slope, shift = (_tiled(values, matrix) for values in (factor, slope, shift))
+    buffer = np.empty((max(1, BLOCK // matrix.shape[1]), matrix.shape[1]), matrix.dtype)
+    for rows in _blocks(matrix):
+        block = np.multiply(grad[rows], factor, out=out[rows])
+        np.add(block, np.multiply(matrix[rows], slope, out=buffer[: len(block)]), out=block)
+        np.add(block, shift, out=block)
+
+
+def _tiled(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Values per channel, repeated along a row of the matrix, in its dtype."""
+    return np.tile(values.astype(matrix.dtype, copy=False), matrix.shape[1] // len(values))

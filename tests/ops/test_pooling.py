@@ -1,0 +1,61 @@
+"""What the table does not show of pooling: places that exist whatever the values, ties, and third derivatives."""
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import autograd
+from minigrad.nn import functional as F
+from minigrad.testing import gradcheck
+
+
+def test_indices_are_places_of_the_input_even_where_nothing_is_large():
+    """The padding is never the place, although a window full of -inf is no larger than it."""
+    x = minigrad.full((1, 1, 3, 3), -float("inf"))
+    values, indices = F.max_pool2d(x, 3, 1, 1, return_indices=True)
+    assert (values == x).all()
+    assert indices.tolist() == [[[[0, 0, 1], [0, 0, 1], [3, 3, 4]]]]
+
+
+def test_of_equal_elements_the_first_gets_the_gradient():
+    x = minigrad.ones(1, 1, 2, 4, requires_grad=True)
+    values, indices = F.max_pool2d(x, 2, return_indices=True)
+    assert indices.tolist() == [[[[0, 2]]]]
+    assert not indices.requires_grad
+    assert autograd.grad(values.sum(), x)[0].tolist() == [[[[1, 0, 1, 0], [0, 0, 0, 0]]]]
+
+
+def test_indices_gather_the_values():
+    x = minigrad.tensor(np.random.default_rng(0).standard_normal((2, 3, 7, 9)))
+    for values, indices in (
+        F.max_pool2d(x, 3, 2, 1, return_indices=True),
+        F.max_pool2d(x, (2, 3), 3, dilation=(2, 1), ceil_mode=True, return_indices=True),
+        F.adaptive_max_pool2d(x, (3, 4), return_indices=True),
+    ):
+        gathered = x.flatten(2).gather(2, indices.flatten(2))
+        assert gathered.tolist() == values.flatten(2).tolist()
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: F.max_pool2d(x, 2, 1),
+        lambda x: F.avg_pool2d(x, 2, 1, 1, count_include_pad=False),
+        lambda x: F.adaptive_avg_pool2d(x, 2),
+        lambda x: F.adaptive_max_pool2d(x, 2),
+    ],
+    ids=["max", "average", "adaptive average", "adaptive max"],
+)
+def test_third_derivatives(pool):
+    def second_derivative(x):
+        (first,) = autograd.grad((pool(x) ** 4).sum(), x, create_graph=True)
+        return autograd.grad((first * first).sum(), x, create_graph=True)
+
+    values = np.random.default_rng(0).permutation(9).reshape(1, 1, 3, 3) / 4 - 1
+    assert gradcheck(second_derivative, minigrad.tensor(values, requires_grad=True))
+
+
+def test_average_of_halves_is_summed_in_float32():
+    x = minigrad.full((1, 1, 64, 64), 100.0, dtype="float16")
+    for average in (F.avg_pool2d(x, 64), F.adaptive_avg_pool2d(x, 1)):
+        assert average.tolist() == [[[[100]]]]
