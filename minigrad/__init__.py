@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from . import autograd, ops
+from ._tensor import Tensor
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .backends import Device as device
 from .backends.cpu.threads import get_num_threads, set_num_threads
@@ -29,8 +30,50 @@ from .dtypes import (
     short,
     uint8,
 )
-from .ops import *
-from .tensor import Tensor
+from .ops.activation import *
+from .ops.adaptive_pooling import *
+from .ops.arithmetic import *
+from .ops.broadcasting import *
+from .ops.comparison import *
+from .ops.conv import *
+from .ops.conversion import *
+from .ops.creation import *
+from .ops.cross_entropy import *
+from .ops.cumulative import *
+from .ops.diagonals import *
+from .ops.division import *
+from .ops.dropout import *
+from .ops.einsum import *
+from .ops.elementwise import *
+from .ops.embedding import *
+from .ops.extrema import *
+from .ops.extreme_reduction import *
+from .ops.filled import *
+from .ops.gathering import *
+from .ops.generator import *
+from .ops.indexing import *
+from .ops.joining import *
+from .ops.linalg import *
+from .ops.linear import *
+from .ops.loss import *
+from .ops.normalization import *
+from .ops.norms import *
+from .ops.padding import *
+from .ops.pooling import *
+from .ops.powers import *
+from .ops.random import *
+from .ops.rearranging import *
+from .ops.rectifier import *
+from .ops.reduction import *
+from .ops.rounding import *
+from .ops.scattering import *
+from .ops.selection import *
+from .ops.shape import *
+from .ops.similarity import *
+from .ops.slicing import *
+from .ops.softmax import *
+from .ops.sorting import *
+from .ops.trigonometry import *
 
 __version__ = "0.1.0"
 

@@ -11,7 +11,7 @@ from .dtypes import bool as bool_dtype
 from .dtypes import get_default_dtype, int64
 
 if TYPE_CHECKING:
-    from .tensor import Tensor
+    from ._tensor import Tensor
 
 
 def describe(tensor: Tensor) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ._tensor import Tensor
 from .autograd import grad as gradients_of
 from .backends import backend_for
 from .dtypes import FLOATING, float16, float32, float64
-from .tensor import Tensor
 
 __all__ = ["GradcheckError", "assert_close", "gradcheck", "gradgradcheck"]
 

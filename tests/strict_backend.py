@@ -142,7 +142,23 @@ class _Function:
     }
     # All others take an array, or a sequence of arrays, and no number in its place.
     FROM_NUMBERS = set(
-        "empty zeros ones full arange linspace eye tri array asarray indices unravel_index ndim shape size".split()
+        [
+            "empty",
+            "zeros",
+            "ones",
+            "full",
+            "arange",
+            "linspace",
+            "eye",
+            "tri",
+            "array",
+            "asarray",
+            "indices",
+            "unravel_index",
+            "ndim",
+            "shape",
+            "size",
+        ]
     )
 
     def __init__(self, function, array_type):

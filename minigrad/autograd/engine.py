@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..backends import backend_of
-from ..tensor import Tensor
 from .modes import modes
 from .operation import Operation, Output, edge_of, wrap
 from .versions import version_of

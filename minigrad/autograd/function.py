@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .inplace import adopt, check_writable
 from .modes import modes, no_grad
 from .operation import Operation, Output, edge_of, wrap

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from ..tensor import Tensor, TensorHooks
+from .._tensor import Tensor, TensorHooks
 
 _numbers = itertools.count()
 

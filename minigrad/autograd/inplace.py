@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import FLOATING, category
-from ..tensor import Tensor
 from .modes import modes
 from .operation import Operation, edge_of, wrap
 from .versions import version_of

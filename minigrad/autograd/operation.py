@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from .._tensor import Tensor
 from ..backends import backend_of
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .modes import modes
 from .versions import Version, callers_line, describe, inference_version, version_of
 from .views import View, refresh

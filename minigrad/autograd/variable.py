@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..tensor import Tensor
+from .._tensor import Tensor
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..tensor import Tensor
+from .._tensor import Tensor
 from .hooks import RETAIN
 from .modes import modes
 from .versions import version_of

@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .._tensor import Tensor
 from ..backends import Device, backend_for
 from ..dtypes import FLOATING
 from ..nn.parameter import Parameter
-from ..tensor import Tensor
 from . import signatures, torch_zip
 from .errors import CheckpointError
 from .files import atomic_write

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
-from ..tensor import Tensor
+from .._tensor import Tensor
 
 
 def an(noun: str) -> str:

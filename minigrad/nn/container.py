@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import index as as_index
 from typing import Any, TypeVar
 
-from ..tensor import Tensor
+from .._tensor import Tensor
 from .arguments import an
 from .module import Module
 from .parameter import Parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..tensor import Tensor
+from .._tensor import Tensor
 from . import functional as F
 from .arguments import boolean, choice, integer, repeated
 from .linear import init_weight_and_bias

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd import Function, is_grad_enabled
 from ..autograd.hooks import Handle
-from ..tensor import Tensor
 
 KINDS = (
     "forward_pre",

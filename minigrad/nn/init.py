@@ -7,8 +7,8 @@ import warnings
 from typing import Any
 
 from .. import ops
+from .._tensor import Tensor
 from ..autograd import no_grad
-from ..tensor import Tensor
 
 __all__ = [
     "calculate_gain",

@@ -6,7 +6,7 @@ import sys
 import warnings
 from typing import Any
 
-from ..tensor import Tensor
+from .._tensor import Tensor
 from . import functional as F
 from .arguments import boolean, choice, integer, number, refuse
 from .module import Module

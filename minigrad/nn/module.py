@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from .._tensor import Tensor
 from ..autograd import no_grad
 from ..autograd.hooks import Handle
 from ..dtypes import FLOATING
 from ..ops.conversion import destination
-from ..tensor import Tensor
 from .arguments import advice, an
 from .failure import name_module
 from .hooks import call_with_hooks, register

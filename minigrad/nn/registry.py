@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from ..tensor import Tensor
+from .._tensor import Tensor
 from .arguments import an
 from .parameter import Parameter
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from .._tensor import Tensor
 from ..autograd import no_grad
-from ..tensor import Tensor
 from . import functional as F
 from . import init
 from .arguments import integer

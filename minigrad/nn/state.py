@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .._tensor import Tensor
 from ..autograd import no_grad
-from ..tensor import Tensor
 from .parameter import Parameter
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import inf, pi, sqrt
 from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import as_number
-from ..tensor import Tensor
 from .arguments import as_dim, check_tensor
 from .elementwise import erfc, exp, logistic, sigmoid
 from .masking import keep

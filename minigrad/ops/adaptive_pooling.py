@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
-from ..tensor import Tensor
 from .arguments import as_integer
 from .creation import tensor
 from .gathering import index_select

@@ -8,7 +8,7 @@ from operator import index
 from typing import Any
 
 from .. import dtypes
-from ..tensor import Tensor
+from .._tensor import Tensor
 
 
 def check_tensor(name: str, value: Any) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import FLOATING, as_number, category
-from ..tensor import Tensor
 from .arguments import check_tensor
 from .pointwise import Binary, Unary
 

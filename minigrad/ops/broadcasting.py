@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
 from ..dtypes import float16, float32, float64, int64
-from ..tensor import Tensor
 from .arguments import as_integers, as_tensors, check_tensor, unpacked
 
 __all__ = ["broadcast_tensors", "broadcast_to", "expand"]

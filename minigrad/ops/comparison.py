@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, category
-from ..tensor import Tensor
 from .arguments import check_tensor
 from .conversion import result_type
 from .pointwise import Binary

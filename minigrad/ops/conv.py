@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
 from ..backends.generic.windows import Padding, Pair
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .arguments import as_integer, check_tensor
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 

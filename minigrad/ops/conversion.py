@@ -5,10 +5,10 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import Device, backend_for, names_device
 from ..dtypes import FLOATING, result_dtype, scalar_dtype
-from ..tensor import Tensor
 from .arguments import as_optional_dtype, check_tensor
 
 __all__ = ["clone", "contiguous", "result_type", "to"]
@@ -77,18 +77,25 @@ class Contiguous(Operation):
 
 
 class Copy(Operation):
-    """For ``copy_`` and ``fill_``: the first input's shape and dtype with the second's values."""
+    """For ``copy_``, ``fill_`` and ``zero_``: the first input's shape and dtype with the second's values."""
+
+    takes_out = True
+
+    def __init__(self, name: str = "copy"):
+        self.called = name
+
+    @property
+    def name(self) -> str:
+        return self.called
 
     def fit(self, target: Tensor, source: Any) -> tuple[Any, Any]:
         if not isinstance(source, (Tensor, Real)):
-            raise TypeError(f"copy_: expected a Tensor or a number, got {type(source).__name__}")
+            raise TypeError(f"{self.name}_: expected a Tensor or a number, got {type(source).__name__}")
         if isinstance(source, Tensor):
             if not broadcasts_to(source.shape, target.shape):
-                raise ValueError(f"copy_: expected a shape that broadcasts to {target.shape}, got {source.shape}")
+                raise ValueError(f"{self.name}_: expected a shape that broadcasts to {target.shape}, got {source.shape}")
             source = to(source, device=target.device, dtype=target.dtype)
         return target, source
-
-    takes_out = True
 
     def forward(self, target: Any, source: Any, out: Any) -> Any:
         self.source_shape: tuple[int, ...] = getattr(source, "shape", ())

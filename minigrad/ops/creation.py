@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_for, backend_of, by_array_type
 from ..dtypes import SUPPORTED, get_default_dtype, promote_types, scalar_dtype
-from ..tensor import Tensor
 from .arguments import as_optional_dtype
 
 __all__ = ["as_tensor", "from_dlpack", "from_numpy", "tensor"]

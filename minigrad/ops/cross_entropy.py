@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, int64
 from ..dtypes import bool as bool_dtype
-from ..tensor import Tensor
 from .arguments import as_number, check_tensor
 from .conversion import cast
 from .masking import keep

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, float16, float32, int64
-from ..tensor import Tensor
 from .arguments import as_dim, check_tensor
 from .broadcasting import rounded
 from .conversion import cast

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
-from ..tensor import Tensor
 from .arguments import as_dim, as_integer, check_tensor
 from .reduction import sum as sum_of
 from .slicing import Placed

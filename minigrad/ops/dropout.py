@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.inplace import write
 from ..autograd.operation import Operation, wrap
-from ..tensor import Tensor
 from .arguments import as_number, check_tensor
 from .generator import Source
 

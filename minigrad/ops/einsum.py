@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from ..tensor import Tensor
+from .._tensor import Tensor
 from .arguments import as_dims, as_integer, check_tensor
 from .linalg import matmul
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import FLOATING, as_number
-from ..tensor import Tensor
 from .masking import keep
 from .pointwise import Binary, Unary
 from .powers import square

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_of
 from ..dtypes import int64
-from ..tensor import Tensor
 from .arguments import as_integer, check_tensor
 from .comparison import eq
 from .gathering import check_integers

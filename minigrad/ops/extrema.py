@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.inplace import write
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_number, category, integer_range
-from ..tensor import Tensor
 from .arguments import check_tensor
 from .broadcasting import sum_to
 from .conversion import broadcasts_to, cast, result_type

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
-from ..tensor import Tensor
 from .arguments import as_dim, check_tensor, reduced_dims
 from .broadcasting import summed
 from .masking import keep

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_for, backend_of
 from ..dtypes import float64, get_default_dtype, int64, scalar_dtype
-from ..tensor import Tensor
 from .arguments import as_integer, as_number, as_optional_dtype, as_sizes, check_tensor
 
 __all__ = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
 from ..dtypes import category, uint8
-from ..tensor import Tensor
 from .arguments import as_dim, check_tensor
 from .indexing import Index, check_range
 

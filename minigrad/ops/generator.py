@@ -8,9 +8,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import Device, backend_for, backend_of
-from ..tensor import Tensor
 from .arguments import as_integer, check_tensor
 
 __all__ = [

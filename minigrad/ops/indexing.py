@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.inplace import write
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, as_number, int64, uint8
 from ..dtypes import bool as bool_dtype
-from ..tensor import Tensor
 from .arguments import as_integer
 from .broadcasting import sum_to
 from .conversion import Copy, broadcasts_to, to

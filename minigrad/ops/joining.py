@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..dtypes import promote_types
-from ..tensor import Tensor
 from .arguments import as_dim, as_integer, as_integers, as_tensors, check_tensor
 from .broadcasting import Expand
 from .conversion import cast

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
-from ..tensor import Tensor
 from .arithmetic import scaled
 from .broadcasting import sum_to
 from .conversion import broadcasts_to

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
-from ..tensor import Tensor
 from .linalg import matmul
 
 __all__ = ["linear"]

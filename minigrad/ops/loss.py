@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
 from ..backends import backend_of
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .activation import logsigmoid
 from .arguments import as_number, check_tensor
 from .elementwise import exp, log

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.inplace import check_writable
 from ..autograd.operation import Operation
 from ..autograd.versions import version_of
 from ..backends import backend_of
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .arguments import as_integer, as_integers, check_tensor
 from .broadcasting import sum_to
 from .conversion import cast

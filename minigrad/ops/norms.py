@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
-from ..tensor import Tensor
 from .arguments import check_tensor, reduced_dims
 from .broadcasting import rounded, summed
 from .conversion import cast

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.inplace import check_writable
 from ..autograd.modes import no_grad
 from ..autograd.versions import bump_all
 from ..backends import backend_of
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 
 __all__: list[str] = []
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation
 from ..backends import backend_of
 from ..dtypes import FLOATING, as_number, category, get_default_dtype, wrap_number
-from ..tensor import Tensor
 from .broadcasting import sum_to
 from .conversion import broadcasts_to, cast, result_type
 

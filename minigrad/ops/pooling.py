@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..backends.generic.windows import Padding, Pair
-from ..tensor import Tensor
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import log, nan
 from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .masking import keep
 from .pointwise import Binary, Unary
 

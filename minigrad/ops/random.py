@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, as_dtype, float32, float64, get_default_dtype, int64
-from ..tensor import Tensor
 from .arguments import as_integer, as_number, as_sizes, check_tensor
 from .generator import Generator, Source
 

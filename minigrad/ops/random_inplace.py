@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.inplace import write
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .arguments import as_number
 from .conversion import broadcasts_to
 from .generator import Generator, Source

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .arguments import as_dim, as_dims, as_integer, as_integers, check_tensor, unpacked
 from .broadcasting import Expand
 from .shape import Reshape, ReshapedCopy, reshaped

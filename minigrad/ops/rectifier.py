@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.inplace import write
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_number
-from ..tensor import Tensor
 from .arguments import check_tensor
 from .extrema import Clamp
 from .masking import keep

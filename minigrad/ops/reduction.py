@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from math import nan
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, as_dtype, float16, float32
-from ..tensor import Tensor
 from .arguments import as_dim, check_tensor, reduced_dims
 from .broadcasting import rounded, summed
 from .conversion import cast

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .arguments import as_integer
 from .pointwise import Unary
 

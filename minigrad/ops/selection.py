@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import as_number
 from ..dtypes import bool as bool_dtype
-from ..tensor import Tensor
 from .arguments import check_tensor
 from .broadcasting import Expand, sum_to
 from .conversion import broadcasts_to, cast, result_type, to

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
-from ..tensor import Tensor
 from .arguments import as_dim, as_dims, as_integers, as_shape, check_tensor, unpacked
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .._tensor import Tensor
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .arguments import as_dim, check_tensor
 from .broadcasting import broadcast_tensors
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
 from ..autograd.views import replay
-from ..tensor import Tensor
 from .arguments import as_dim, as_integer, check_tensor
 
 __all__ = ["narrow", "select", "unfold"]

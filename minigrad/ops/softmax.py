@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
-from ..tensor import Tensor
 from .arguments import as_dim, check_tensor
 from .conversion import cast
 from .elementwise import exp

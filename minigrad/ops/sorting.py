@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_of
-from ..tensor import Tensor
 from .arguments import as_dim, as_integer, check_tensor
 from .extreme_reduction import Amax, ValuesAndIndices
 from .shape import reshaped

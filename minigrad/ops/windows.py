@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._tensor import Tensor
 from ..backends.generic.windows import Padding, Pair
 from ..dtypes import FLOATING
-from ..tensor import Tensor
 from .arguments import as_integers, check_tensor
 
 

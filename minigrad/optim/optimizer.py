@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+from .._tensor import Tensor
 from ..autograd import enable_grad, no_grad
 from ..autograd.hooks import Handle
-from ..tensor import Tensor
 
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import ops
+from .._tensor import Tensor
 from ..ops.optimizer import sgd_step_
-from ..tensor import Tensor
 from .optimizer import Optimizer
 
 

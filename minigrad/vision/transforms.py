@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
+from .._tensor import Tensor
 from ..nn import functional as F
-from ..tensor import Tensor
 
 
 class Compose:

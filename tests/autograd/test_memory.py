@@ -7,8 +7,8 @@ import pytest
 
 import minigrad
 from minigrad import autograd, tensor
+from minigrad._tensor import Tensor
 from minigrad.autograd import Function
-from minigrad.tensor import Tensor
 
 
 class Doubled(Function):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ... import ops
-from ...tensor import Tensor
+from ..._tensor import Tensor
 
 
 def default_collate(batch: Sequence[Any]) -> Any:

@@ -9,7 +9,7 @@ from math import isclose
 from typing import Any, Generic, TypeVar
 
 from ... import ops
-from ...tensor import Tensor
+from ..._tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from ... import ops
-from ...tensor import Tensor
+from ..._tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ... import ops
-from ...tensor import Tensor
+from ..._tensor import Tensor
 from ...utils.data import Dataset
 
 

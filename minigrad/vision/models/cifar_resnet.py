@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ... import nn
+from ..._tensor import Tensor
 from ...nn import functional as F
-from ...tensor import Tensor
 
 
 class Shortcut(nn.Module):

@@ -1,7 +1,8 @@
 """Tensor: an array, its gradient, and the node of the tape that made it.
 
 Methods are one-line delegations to ``minigrad.ops``, where every operation is defined and documented once. The import at the
-end of this file is the package's one import cycle: methods need the operations, operations make Tensors.
+end of this file is the package's one import cycle: methods need the operations, operations make Tensors. (The file is not
+``tensor.py`` because ``minigrad.tensor`` is the function.)
 """
 
 from __future__ import annotations
@@ -1128,10 +1129,10 @@ class Tensor:
         return write(self, ops.Copy(), src)
 
     def fill_(self, value: Any) -> Tensor:
-        return write(self, ops.Copy(), value)
+        return write(self, ops.Copy("fill"), value)
 
     def zero_(self) -> Tensor:
-        return write(self, ops.Copy(), 0)
+        return write(self, ops.Copy("zero"), 0)
 
     def masked_fill_(self, mask: Tensor, value: Any) -> Tensor:
         return write(self, ops.MaskedFill(), mask, value)
