@@ -50,7 +50,7 @@ class Pow(Binary):
     def _integer_power(self, a: Any, b: Any, out: Any) -> Any:
         """Signed integers: a negative exponent gives the inverse rounded towards 0."""
         xp = self.xp
-        inverse = xp.where(a == 1, 1, xp.where(a == -1, 1 - 2 * (b & 1), 0))
+        inverse = xp.where(xp.equal(a, 1), 1, xp.where(xp.equal(a, -1), 1 - 2 * (b & 1), 0))  # a may be a number
         power = xp.where(b < 0, inverse.astype(b.dtype), xp.power(a, xp.maximum(b, 0)))
         if out is None:
             return power

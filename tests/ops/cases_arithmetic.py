@@ -154,6 +154,7 @@ CASES = [
             Sample((np.array([-2, 0, 3]), np.array([[0], [1], [4]]))),
             Sample((np.array([2, 3], np.uint8), np.array([3, 2], np.uint8))),
             *(Sample((np.array([-3, 0, 4]),), {"right": n}) for n in (0, 1, 2, 3)),
+            *(Sample((np.array([0, 3, 4]),), {"left": n}) for n in (-1, 0, 1, 2)),
         ],
         bad=[
             (lambda: tensor([2]) ** -1, RuntimeError, "exponent of at least 0 for integers, got -1"),

@@ -28,8 +28,14 @@ class IndexingKernels:
         return x[index]
 
     def index_add(self, target: Any, index: tuple[Any, ...], values: Any) -> None:
-        """``target[index] += values``, in which every one of several equal places counts."""
-        self.xp.add.at(target, index, values)
+        """``target[index] += values``, in which every one of several equal places counts; float16 is added in float32."""
+        if target.dtype.itemsize >= 4:
+            self.xp.add.at(target, index, values)
+            return
+        wide = "float32" if target.dtype.kind == "f" else "int32"  # CuPy has no add.at for smaller integers and bools
+        total = self.xp.zeros(target.shape, dtype=wide)
+        self.xp.add.at(total, index, values.astype(wide))
+        target += total.astype(target.dtype)
 
     def gather(self, x: Any, dim: int, index: Any) -> Any:
         """``result[i, j] = x[index[i, j], j]`` for dim 0 of two; the index may be shorter than x in the other dims."""
