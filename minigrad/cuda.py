@@ -6,8 +6,9 @@ from typing import Any
 
 from .backends import Device, backend_for
 from .backends.cuda import device_count, is_available
+from .backends.cuda import set_device as _set_current
 
-__all__ = ["current_device", "device_count", "is_available", "synchronize"]
+__all__ = ["current_device", "device_count", "is_available", "set_device", "synchronize"]
 
 
 def current_device() -> int:
@@ -19,6 +20,21 @@ def current_device() -> int:
     index = backend_for("cuda")[1].index
     assert index is not None  # a resolved CUDA device has one
     return index
+
+
+def set_device(device: Any) -> None:
+    """Choose the GPU that is used from now on in this thread; one is used at a time, so choose it before the first tensor.
+
+    Args:
+        device: its index, or its name, such as ``'cuda:1'``.
+
+    Raises:
+        ValueError: if there is no such GPU, or the name is not of one; RuntimeError if there is none at all, with the pip line.
+    """
+    place = Device.parse(device)
+    if place.type != "cuda":
+        raise ValueError(f"set_device: expected a CUDA device, got {str(place)!r}")
+    _set_current(current_device() if place.index is None else place.index)
 
 
 def synchronize(device: Any = None) -> None:

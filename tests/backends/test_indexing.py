@@ -1,5 +1,7 @@
 """The CPU's kernel that adds at computed places against NumPy's own."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,9 +68,10 @@ def test_index_add_in_chunks(monkeypatch):
         check((4, 5, 3), index, "float64")
 
 
-def test_float16_is_added_in_float32():
+@pytest.mark.parametrize("kernel", [cpu.index_add, partial(Backend.index_add, cpu)], ids=["cpu", "generic"])
+def test_float16_is_added_in_float32(kernel):
     target = np.zeros(2, np.float16)
-    cpu.index_add(target, (np.zeros(5000, np.int64),), np.ones(5000, np.float16))
+    kernel(target, (np.zeros(5000, np.int64),), np.ones(5000, np.float16))
     assert target.tolist() == [5000, 0]
 
 

@@ -272,11 +272,13 @@ def test_missing_extra(monkeypatch, name):
 # --- options -----------------------------------------------------------------------------------------------------------
 
 
+# After three batches the running statistics of plain110 are still so far off that its evaluation overflows.
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 @pytest.mark.parametrize(
     "name", [*(f"resnet{n}" for n in (20, 32, 44, 56, 110)), *(f"plain{n}" for n in (20, 32, 44, 56, 110))]
 )
 def test_architectures(program, tmp_path, name):
-    assert program("--arch", name, "--epochs", "1", "--lr", "0.001") == 0
+    assert program("--arch", name, "--epochs", "1") == 0
     state = minigrad.load(tmp_path / "out" / "last.pth")["model"]
     getattr(models, name)(num_classes=4).load_state_dict(state)
 

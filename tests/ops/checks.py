@@ -14,6 +14,7 @@ import pytest
 
 import minigrad
 from minigrad import Tensor, autograd
+from minigrad.backends import backend_for
 from minigrad.testing import gradcheck, gradgradcheck
 from tests.ops.table import FEATURES, Case, Sample
 from tests.strict_backend import strict_backend
@@ -285,25 +286,33 @@ def check_inputs_unchanged(case: Case) -> None:
 
 def check_strict_backend(case: Case) -> None:
     """The same numbers on a device whose arrays are not NumPy's, computed by the generic kernels."""
+    with strict_backend():
+        check_device(case, "strict", "float64", 2, max(1e-10, case.tolerance.get("float64", 0)))
+
+
+def check_device(case: Case, device: str, dtype: str, order: int, tolerance: float) -> None:
+    """The same values and derivatives up to an order on a device as on the CPU, and all of them on that device."""
+    backend, place = backend_for(device)
     takes_device = "device" in inspect.signature(case.function).parameters
-    order = 2 if case.differentiable else 1
     for number, sample in enumerate(samples_of(case)):
         if not sample.arrays and not takes_device:
             continue
-        with naming(case, number, sample), strict_backend() as backend:
+        with naming(case, number, sample):
 
-            def function(*tensors, static={**sample.static, "device": "strict"} if takes_device else sample.static):
+            def function(*tensors, static={**sample.static, "device": device} if takes_device else sample.static):
                 result = case.function(*tensors, **static)
                 for output in result if isinstance(result, (tuple, list)) else [result]:
-                    assert not isinstance(output, Tensor) or output.device == "strict", "an output left the device"
+                    assert not isinstance(output, Tensor) or output.device == place, "an output left the device"
                 return result
 
-            inputs = leaves(sample.arrays, case.differentiable, backend.from_host)
-            actual = derivatives(function, inputs, backend.from_host, order)
+            arrays = in_dtype(sample.arrays, dtype)
+            inputs = leaves(arrays, case.differentiable, backend.from_host)
+            actual = derivatives(function, inputs, backend.from_host, order if case.differentiable else 1)
             if not case.random:
-                inputs = leaves(sample.arrays, case.differentiable)
-                expected = derivatives(partial(case.function, **sample.static), inputs, order=order)
-                same(actual, expected, max(1e-10, case.tolerance.get("float64", 0)), "strict")
+                inputs = leaves(arrays, case.differentiable)
+                here = partial(case.function, **sample.static)
+                expected = derivatives(here, inputs, order=order if case.differentiable else 1)
+                same(actual, expected, tolerance, device)
 
 
 def check_bad_input(call: Callable, exception: type[Exception], pattern: str) -> None:

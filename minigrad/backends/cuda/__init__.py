@@ -10,6 +10,8 @@ import numpy as np
 
 from ..base import Backend
 from ..device import Device
+from .namespace import Namespace
+from .special import CUDASpecialKernels
 
 PIP_LINES = "pip install cupy-cuda13x (CUDA 13) or pip install cupy-cuda12x (CUDA 12)"
 
@@ -18,13 +20,26 @@ def is_available() -> bool:
     """Whether CuPy is installed and finds a usable GPU; never raises."""
     try:
         return bool(importlib.import_module("cupy").cuda.is_available())
-    except ImportError:
+    except Exception:  # a broken or mismatched installation raises more than ImportError
         return False
 
 
 def device_count() -> int:
     """The number of usable GPUs."""
     return importlib.import_module("cupy").cuda.runtime.getDeviceCount() if is_available() else 0
+
+
+def set_device(index: int) -> None:
+    """Make a GPU the current one of this thread: the one that all arrays are made on."""
+    cupy = load_cupy()
+    check_index(cupy, index)
+    cupy.cuda.Device(index).use()
+
+
+def check_index(cupy: Any, index: int) -> None:
+    count = cupy.cuda.runtime.getDeviceCount()
+    if not 0 <= index < count:
+        raise ValueError(f"device: expected cuda:0 to cuda:{count - 1}, got 'cuda:{index}'")
 
 
 def load_cupy() -> Any:
@@ -35,7 +50,7 @@ def load_cupy() -> Any:
     """
     try:
         cupy = importlib.import_module("cupy")
-    except ImportError as error:
+    except Exception as error:
         raise RuntimeError(f"device 'cuda': CuPy cannot be imported ({error}); {PIP_LINES}") from error
     if not cupy.cuda.is_available():
         raise RuntimeError(
@@ -45,36 +60,49 @@ def load_cupy() -> Any:
     return cupy
 
 
-class CUDABackend(Backend):
-    """Arrays on NVIDIA GPUs. Every kernel is the generic one; random numbers are drawn on the host, as on the CPU."""
+class CUDABackend(CUDASpecialKernels, Backend):
+    """Arrays on NVIDIA GPUs. Most kernels are the generic ones; random numbers are drawn on the host, as on the CPU.
+
+    CuPy makes every result on the current GPU, wherever the inputs are. So one GPU is used at a time: a name that means
+    another one than the current is refused.
+    """
 
     name = "cuda"
 
     def __init__(self) -> None:
-        self.xp = load_cupy()
-        self.array_type = self.xp.ndarray  # type: ignore[misc]
+        self.cupy = load_cupy()
+        self.xp = Namespace(self.cupy)
+        self.array_type = self.cupy.ndarray  # type: ignore[misc]
 
     def resolve(self, device: Device) -> Device:
-        count = self.xp.cuda.runtime.getDeviceCount()
-        index = self.xp.cuda.Device().id if device.index is None else device.index
-        if index >= count:
-            raise ValueError(f"device: expected cuda:0 to cuda:{count - 1}, got {str(device)!r}")
-        return Device("cuda", index)
+        current = self.cupy.cuda.Device().id
+        if device.index is None:
+            return Device("cuda", current)
+        check_index(self.cupy, device.index)
+        if device.index != current:
+            raise RuntimeError(
+                f"device: expected the current GPU, cuda:{current}, got {str(device)!r}; one GPU is used at a time, "
+                f"and minigrad.cuda.set_device({device.index}) chooses it"
+            )
+        return device
 
     def device_of(self, array: Any) -> Device:
         return Device("cuda", array.device.id)
 
     def on(self, device: Device) -> AbstractContextManager:
-        return self.xp.cuda.Device(device.index)
+        return self.cupy.cuda.Device(device.index)
 
     def from_host(self, array: np.ndarray) -> Any:
-        return self.xp.asarray(array)
+        return self.cupy.asarray(array)
 
     def to_host(self, array: Any) -> np.ndarray:
-        return self.xp.asnumpy(array)
+        return self.cupy.asnumpy(array)
 
     def synchronize(self, device: Device) -> None:
-        self.xp.cuda.Device(device.index).synchronize()
+        self.cupy.cuda.Device(device.index).synchronize()
+
+    def as_strided(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+        return super().as_strided(array, shape, strides)[...]  # what CuPy returns has no base, although it owns no memory
 
     def address(self, array: Any) -> int:
         return array.data.ptr

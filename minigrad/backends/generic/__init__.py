@@ -1,1 +1,1 @@
-"""Plain versions of every kernel over a NumPy-like namespace: what a new backend starts from, and the oracle of the tuned ones."""
+"""Plain versions of every kernel over a NumPy-like namespace: a new backend starts from them, a tuned one is tested on them."""
