@@ -24,17 +24,31 @@ class Linear(Operation):
 
     def backward(self, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         of_x = matmul(grad, self.input(1)) if self.needs(0) else None
-        rows = grad if grad.ndim == 2 else _rows(grad)
-        of_weight = None
+        of_weight = LinearWeightGrad().apply(grad, self.input(0)) if self.needs(1) else None
+        of_bias = grad if self.needs(2) else None
+        if of_bias is not None and grad.ndim > 1:
+            of_bias = grad.sum(tuple(range(grad.ndim - 1)))
+        return of_x, of_weight, of_bias
+
+
+class LinearWeightGrad(Operation):
+    """The weight's gradient ``grad.T @ x``, both (..., features) read as matrices: one call, no view on the tape."""
+
+    def forward(self, grad: Any, x: Any) -> Any:
+        if self.needs(0):
+            self.save_input(1)
         if self.needs(1):
-            x = self.input(0)
-            of_weight = matmul(rows.mT, x if x.ndim == 2 else _rows(x))
-        return of_x, of_weight, rows.sum(0) if self.needs(2) else None
+            self.save_input(0)
+        return self.backend.matmul(_rows(grad).T, _rows(x))
+
+    def backward(self, above: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        of_grad = linear(self.input(1), above) if self.needs(0) else None
+        return of_grad, matmul(self.input(0), above) if self.needs(1) else None
 
 
-def _rows(x: Tensor) -> Tensor:
-    """A tensor as a matrix of its last dim's rows."""
-    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
+def _rows(x: Any) -> Any:
+    """An array as a matrix of its last dim's rows."""
+    return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

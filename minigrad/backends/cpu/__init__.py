@@ -13,6 +13,7 @@ from .convolution import CPUConvolutionKernels
 from .indexing import CPUIndexingKernels
 from .linear import CPULinearKernels
 from .loss import CPULossKernels
+from .memory import keep_freed_memory
 from .normalization import CPUNormalizationKernels
 from .optimizer import CPUOptimizerKernels
 from .pooling import CPUPoolingKernels
@@ -37,6 +38,9 @@ class CPUBackend(
     name = "cpu"
     array_type = np.ndarray
     xp = np
+
+    def __init__(self) -> None:
+        keep_freed_memory()
 
     def resolve(self, device: Device) -> Device:
         if device.index not in (None, 0):
