@@ -89,7 +89,7 @@ def whole(tmp_path_factory):
 def test_results(whole):
     rows = rows_of(whole)
     assert [int(row["epoch"]) for row in rows] == [1, 2]
-    assert [float(row["lr"]) for row in rows] == pytest.approx([0.1, 0.05])
+    assert [float(row["lr"]) for row in rows] == pytest.approx([0.05, 0.025])
     assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"]) < 2.3
     assert float(rows[1]["train_accuracy"]) > 0.5
     assert sorted(path.name for path in whole.iterdir()) == [
@@ -203,7 +203,7 @@ def assert_one_line(capsys, *parts):
 
 def test_other_options_are_not_resumed(whole, program, capsys):
     assert program("--out", whole, "--resume", "--lr", "0.01", "--optimizer", "adam", tiny_data=False) == 1
-    assert_one_line(capsys, "last.pth is of a run with", "--lr 0.1", "--optimizer sgd", "--seed 3", "--batch-size 128")
+    assert_one_line(capsys, "last.pth is of a run with", "--lr 0.05", "--optimizer sgd", "--seed 3", "--batch-size 128")
 
 
 def test_nothing_to_resume(program, tmp_path, capsys):
@@ -283,7 +283,7 @@ def test_architectures(program, tmp_path, name):
     getattr(models, name)(num_classes=4).load_state_dict(state)
 
 
-RATES = {"sgd": (0.1, 5e-4), "adam": (1e-3, 0.0), "adamw": (1e-3, 1e-2), "lion": (3e-4, 1e-2)}
+RATES = {"sgd": (0.05, 2e-3), "adam": (1e-3, 0.0), "adamw": (1e-3, 1e-2), "lion": (3e-4, 1e-2)}
 
 
 @pytest.mark.parametrize("name", RATES)

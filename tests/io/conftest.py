@@ -1,8 +1,6 @@
-"""What the tests of files share: torch as the oracle, and archives made by hand."""
+"""What the tests of files share: archives made by hand."""
 
-import importlib
 import io
-import os
 import zipfile
 
 import pytest
@@ -11,14 +9,6 @@ from minigrad.io import Limits, torch_zip
 from minigrad.io.storage import TensorRecord
 from minigrad.io.torch_names import RecordMaker
 from minigrad.io.torch_pickle import encode
-
-
-@pytest.fixture(scope="session")
-def torch():
-    """torch; without it the test is skipped, or fails where MINIGRAD_REQUIRE_TORCH is set."""
-    if "MINIGRAD_REQUIRE_TORCH" in os.environ:
-        return importlib.import_module("torch")
-    return pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="session")

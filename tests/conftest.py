@@ -1,4 +1,4 @@
-"""What the tests of computer vision share."""
+"""What all tests share: torch as the oracle, and matrix products on one thread."""
 
 import importlib
 import os
