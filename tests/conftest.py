@@ -4,8 +4,12 @@ import importlib
 import os
 
 import pytest
+from hypothesis import settings
 
 import minigrad
+
+settings.register_profile("minigrad", deadline=None)  # a deadline would be an assertion about time
+settings.load_profile("minigrad")
 
 
 @pytest.fixture(scope="session")
