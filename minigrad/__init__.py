@@ -77,7 +77,7 @@ from .ops.trigonometry import *
 
 __version__ = "0.1.0"
 
-_ROOMS = ("cuda", "io", "nn", "optim", "testing", "utils", "vision")
+_ROOMS = ("cpu", "cuda", "io", "nn", "optim", "testing", "utils", "vision")
 _ELSEWHERE = {"load": "io", "save": "io"}
 _DTYPES = (
     "float16",

@@ -15,6 +15,7 @@ RANKS = {
     "dtypes": 0,
     "autograd": 1,
     "ops": 1,
+    "cpu": 1,
     "cuda": 1,
     "printing": 1,
     "_tensor": 1,

@@ -22,3 +22,19 @@ class Keep(Operation):
 def keep(x: Tensor, mask: Any) -> Tensor:
     """The tensor with zeros where the mask is false: inf and nan do not get through, as they would by a product."""
     return Keep().apply(x, mask)
+
+
+class KeepPositive(Operation):
+    """The values where another tensor of the shape is positive; zero, whatever the value, elsewhere."""
+
+    def forward(self, x: Any, other: Any) -> Any:
+        self.save_input(1)
+        return self.backend.keep_positive(x, other)
+
+    def backward(self, grad: Tensor) -> tuple[Tensor, None]:
+        return keep_positive(grad, self.input(1)), None
+
+
+def keep_positive(x: Tensor, other: Tensor) -> Tensor:
+    """``keep(x, other > 0)`` without a mask as large as the tensors, where a backend can do that."""
+    return KeepPositive().apply(x, other)

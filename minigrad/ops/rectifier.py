@@ -10,7 +10,7 @@ from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_number
 from .arguments import check_tensor
 from .extrema import Clamp
-from .masking import keep
+from .masking import keep, keep_positive
 from .pointwise import Unary
 
 __all__ = [
@@ -42,7 +42,7 @@ class Relu(Unary):
         return self.xp.maximum(x, 0, out=out)
 
     def backward(self, grad: Tensor) -> Tensor:
-        return keep(grad, self.output().array > 0)
+        return keep_positive(grad, self.output())
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

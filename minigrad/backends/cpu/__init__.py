@@ -14,6 +14,7 @@ from .indexing import CPUIndexingKernels
 from .linear import CPULinearKernels
 from .loss import CPULossKernels
 from .memory import keep_freed_memory
+from .namespace import Namespace
 from .normalization import CPUNormalizationKernels
 from .optimizer import CPUOptimizerKernels
 from .pooling import CPUPoolingKernels
@@ -37,7 +38,7 @@ class CPUBackend(
 
     name = "cpu"
     array_type = np.ndarray
-    xp = np
+    xp = Namespace()
 
     def __init__(self) -> None:
         keep_freed_memory()

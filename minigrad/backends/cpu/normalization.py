@@ -1,22 +1,24 @@
 """Batch normalization on the CPU: channels-last memory read as a matrix, in blocks that stay in the cache.
 
 Every pass over the memory costs more than the arithmetic, so there are two passes in each direction: one for the sums,
-one for the result. Rows are joined until about a thousand numbers lie side by side, which is what NumPy's loops want. Other
-axes, other memory orders and float16 are left to the generic kernels.
+one for the result. Rows are joined until some thousand numbers lie side by side, which is what NumPy's loops want: with 8192
+a row is added in two thirds of the time that 1024 take. Column sums are products with ones, BLAS's being the faster sum.
+Other axes, other memory orders and float16 are left to the generic kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..generic.normalization import NormalizationKernels
+from .elementwise import copy
+from .threads import for_each, scratch
 
-BLOCK = 1 << 16
-"""The numbers in a block."""
-WIDTH = 1 << 10
+BLOCK = 1 << 18
+"""The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
+WIDTH = 1 << 13
 """How many numbers a row should have at least."""
 
 
@@ -46,7 +48,7 @@ class CPUNormalizationKernels(NormalizationKernels):
         above = _as_matrix(grad)
         if above is None:
             ordered = np.empty_like(x)
-            ordered[...] = grad
+            copy(grad, ordered)
             above = _as_matrix(ordered)
         mean, scale = mean.reshape(C).astype(np.float64), 1 / np.sqrt(var.reshape(C).astype(np.float64) + eps)
         dbias, centered = _gradient_sums(above, matrix, mean)
@@ -85,53 +87,86 @@ def _as_matrix(x: np.ndarray) -> Any:
     return last.reshape(rows, joined * C)
 
 
-def _blocks(matrix: np.ndarray) -> Iterator[slice]:
+def _blocks(matrix: np.ndarray) -> list[slice]:
     """Slices of the rows."""
     height = max(1, BLOCK // matrix.shape[1])
-    for i in range(0, len(matrix), height):
-        yield slice(i, min(i + height, len(matrix)))
+    return [slice(i, min(i + height, len(matrix))) for i in range(0, len(matrix), height)]
+
+
+def _scratch_like(block: np.ndarray) -> np.ndarray:
+    (buffer,) = scratch(block.size, dtype=block.dtype)
+    return buffer.reshape(block.shape)
 
 
 def _moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance per channel, from those of the blocks, so that a large mean does not swallow the variance."""
-    counts, means, squares = [], [], []
-    buffer = np.empty((max(1, BLOCK // matrix.shape[1]), matrix.shape[1]), matrix.dtype)
-    for rows in _blocks(matrix):
-        block = matrix[rows]
-        mean = block.sum(axis=0) / len(block)
-        centered = np.subtract(block, mean, out=buffer[: len(block)])
-        np.multiply(centered, centered, out=centered)
-        counts.append(len(block))
-        means.append(mean.reshape(-1, C))
-        squares.append(centered.sum(axis=0).reshape(-1, C))
-    weights = np.array(counts, np.float64)[:, None, None]
-    of_blocks = np.array(means, np.float64)  # (blocks, k, C)
+    """Mean and variance per channel."""
+    blocks = _blocks(matrix)
+    sums = np.empty((2, len(blocks), matrix.shape[1]), matrix.dtype)
+
+    def part(i: int) -> None:
+        block = matrix[blocks[i]]
+        np.matmul(np.ones(len(block), matrix.dtype), block, out=sums[0, i])
+        np.einsum("ij,ij->j", block, block, out=sums[1, i])
+
+    for_each(len(blocks), part)
+    n = matrix.size // C
+    mean, square = sums.reshape(2, -1, C).sum(axis=1, dtype=np.float64) / n
+    var = square - mean * mean
+    if np.all(var > FAR * mean * mean):
+        return mean, var
+    return _exact_moments(matrix, C)
+
+
+FAR = 1e-2
+"""The least variance over the squared mean for which the difference of two sums is exact enough."""
+
+
+def _exact_moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance from those of the blocks, so that a large mean does not swallow the variance: one more pass."""
+    blocks = _blocks(matrix)
+    means, squares = np.empty((2, len(blocks), matrix.shape[1]), matrix.dtype)
+
+    def part(i: int) -> None:
+        block = matrix[blocks[i]]
+        np.divide(block.sum(axis=0), len(block), out=means[i])
+        centered = np.subtract(block, means[i], out=_scratch_like(block))
+        np.einsum("ij,ij->j", centered, centered, out=squares[i])
+
+    for_each(len(blocks), part)
+    weights = np.array([rows.stop - rows.start for rows in blocks], np.float64)[:, None, None]
+    of_blocks = means.astype(np.float64).reshape(len(blocks), -1, C)
     n = weights.sum() * of_blocks.shape[1]
     mean = (weights * of_blocks).sum(axis=(0, 1)) / n
     between = (weights * (of_blocks - mean) ** 2).sum(axis=(0, 1))
-    return mean, (np.array(squares, np.float64).sum(axis=(0, 1)) + between) / n
+    return mean, (squares.reshape(-1, C).sum(axis=0, dtype=np.float64) + between) / n
 
 
 def _scale_and_shift(matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
     scale, shift = _tiled(scale, matrix), _tiled(shift, matrix)
-    for rows in _blocks(matrix):
-        block = np.multiply(matrix[rows], scale, out=out[rows])
+    blocks = _blocks(matrix)
+
+    def part(i: int) -> None:
+        block = np.multiply(matrix[blocks[i]], scale, out=out[blocks[i]])
         np.add(block, shift, out=block)
+
+    for_each(len(blocks), part)
 
 
 def _gradient_sums(grad: np.ndarray, matrix: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per channel the sums of ``grad`` and of ``grad · (x − mean)``."""
     C = len(mean)
     mean = _tiled(mean, matrix)
-    sums = np.zeros((2, matrix.shape[1]))
-    buffer = np.empty((max(1, BLOCK // matrix.shape[1]), matrix.shape[1]), matrix.dtype)
-    for rows in _blocks(matrix):
-        block = grad[rows]
-        products = np.subtract(matrix[rows], mean, out=buffer[: len(block)])
-        np.multiply(products, block, out=products)
-        sums[0] += block.sum(axis=0)
-        sums[1] += products.sum(axis=0)
-    dbias, centered = sums.reshape(2, -1, C).sum(axis=1)
+    blocks = _blocks(matrix)
+    sums = np.empty((2, len(blocks), matrix.shape[1]), matrix.dtype)
+
+    def part(i: int) -> None:
+        block = grad[blocks[i]]
+        np.matmul(np.ones(len(block), matrix.dtype), block, out=sums[0, i])
+        centered = np.subtract(matrix[blocks[i]], mean, out=_scratch_like(block))
+        np.einsum("ij,ij->j", centered, block, out=sums[1, i])
+
+    for_each(len(blocks), part)
+    dbias, centered = sums.reshape(2, -1, C).sum(axis=1, dtype=np.float64)
     return dbias, centered
 
 
@@ -140,11 +175,15 @@ def _combine(
 ) -> None:
     """``grad · factor + x · slope + shift``, these three per channel."""
     factor, slope, shift = (_tiled(values, matrix) for values in (factor, slope, shift))
-    buffer = np.empty((max(1, BLOCK // matrix.shape[1]), matrix.shape[1]), matrix.dtype)
-    for rows in _blocks(matrix):
+    blocks = _blocks(matrix)
+
+    def part(i: int) -> None:
+        rows = blocks[i]
         block = np.multiply(grad[rows], factor, out=out[rows])
-        np.add(block, np.multiply(matrix[rows], slope, out=buffer[: len(block)]), out=block)
+        np.add(block, np.multiply(matrix[rows], slope, out=_scratch_like(block)), out=block)
         np.add(block, shift, out=block)
+
+    for_each(len(blocks), part)
 
 
 def _tiled(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:

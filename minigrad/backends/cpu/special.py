@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..generic.special import SpecialKernels
+from .elementwise import LARGE, as_lines, in_blocks
+from .threads import scratch
 
 _INTEGER_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -23,10 +25,35 @@ class CPUSpecialKernels(SpecialKernels):
         return special.erfc(x, out=np.empty_like(x) if out is None else out)
 
     def keep(self, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """A bitwise and: ``np.where`` takes ten times as long when its branches are hard to predict."""
         if x.ndim == 0 or x.shape != mask.shape:
             return super().keep(x, mask)
-        integer = _INTEGER_OF_SIZE[x.itemsize]
-        bits = np.negative(mask.view(np.int8), dtype=integer)  # all ones where the mask is true
-        np.bitwise_and(bits, x.view(integer), out=bits)
-        return bits.view(x.dtype)
+        result = np.empty_like(x)
+        lines = as_lines((x, mask, result)) if x.size >= LARGE else None
+        if lines is None:
+            keep_into(x, mask, result)
+        else:
+            in_blocks(keep_into, lines)
+        return result
+
+    def keep_positive(self, x: np.ndarray, other: np.ndarray) -> np.ndarray:
+        if x.size < LARGE:
+            return self.keep(x, other > 0)
+        result = np.empty_like(x)
+        lines = as_lines((x, other, result))
+        if lines is None:
+            return self.keep(x, other > 0)
+        in_blocks(_keep_positive, lines)
+        return result
+
+
+def keep_into(x: np.ndarray, mask: np.ndarray, out: np.ndarray) -> None:
+    """``keep`` by a bitwise and: ``np.where`` takes ten times as long when its branches are hard to predict."""
+    integer = _INTEGER_OF_SIZE[x.itemsize]
+    bits = out.view(integer)
+    np.negative(mask.view(np.int8), out=bits, dtype=integer)  # all ones where the mask is true
+    np.bitwise_and(bits, x.view(integer), out=bits)
+
+
+def _keep_positive(x: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
+    (mask,) = scratch(len(x), dtype=np.bool_)
+    keep_into(x, np.greater(other, 0, out=mask), out)

@@ -1,19 +1,18 @@
-"""Windows over channels-last planes, block by block: what a loop works on at a time stays in the cache."""
+"""Windows over channels-last planes, block by block: what a part of the work looks at stays in the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..generic.windows import Padding, Pair, count, kept
+from ..generic.windows import Padding, Pair, count
+from .threads import scratch
 
 BLOCK = 1 << 20
 """The bytes of a block of windows: fastest between a quarter of and two MiB."""
-
-Block = tuple[slice, slice, np.ndarray]
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
@@ -26,87 +25,135 @@ def channels_first(x: np.ndarray) -> np.ndarray:
     return x.transpose(0, 3, 1, 2)
 
 
-def output_size(size: Pair, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Pair:
-    """How many windows lie below and beside each other."""
-    OH, OW = (count(size[i], kernel_size[i], stride[i], *padding[i], dilation[i]) for i in range(2))
-    return OH, OW
+def wide(x: np.ndarray) -> Any:
+    """The array in a dtype in which sums are exact enough, and matrix products fast: float16 becomes float32."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
-def sliding(planes: np.ndarray, kernel_size: Pair, stride: Pair, dilation: Pair) -> np.ndarray:
-    """All windows of planes (N, H, W, C): a view (N, OH, OW, KH, KW, C)."""
-    (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
-    N, H, W, C = planes.shape
+class Axis(NamedTuple):
+    """How windows lie along one axis: window i covers the elements i·stride − before + tap·dilation of ``size``."""
+
+    size: int
+    taps: int
+    stride: int
+    before: int
+    after: int
+    dilation: int
+
+    @property
+    def windows(self) -> int:
+        return count(self.size, self.taps, self.stride, self.before, self.after, self.dilation)
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """From which element up to which windows start to stop reach; there may be no such elements."""
+        first = start * self.stride - self.before
+        return first, (stop - 1) * self.stride - self.before + (self.taps - 1) * self.dilation + 1
+
+    def hits(self, tap: int) -> tuple[slice, slice]:
+        """The windows whose tap is an element that exists, and these elements."""
+        offset = tap * self.dilation - self.before
+        first = max(0, -(offset // self.stride))
+        last = min(self.windows, (self.size - 1 - offset) // self.stride + 1)
+        last = max(first, last)
+        start = first * self.stride + offset
+        return slice(first, last), slice(
+            start, start + (last - first - 1) * self.stride + 1 if last > first else start, self.stride
+        )
+
+
+class Windows(NamedTuple):
+    """How windows lie on planes."""
+
+    rows: Axis
+    columns: Axis
+
+    @property
+    def kernel_size(self) -> Pair:
+        return self.rows.taps, self.columns.taps
+
+    @property
+    def output_size(self) -> Pair:
+        return self.rows.windows, self.columns.windows
+
+    def is_padded(self) -> bool:
+        return any((self.rows.before, self.rows.after, self.columns.before, self.columns.after))
+
+
+@lru_cache(1024)
+def windows_over(size: Pair, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Windows:
+    """The windows of an operation's arguments."""
+    rows, columns = (Axis(size[i], kernel_size[i], stride[i], *padding[i], dilation[i]) for i in range(2))
+    return Windows(rows, columns)
+
+
+class Block(NamedTuple):
+    """Some images, and of each some rows of windows."""
+
+    images: slice
+    rows: slice
+
+
+@lru_cache(1024)
+def blocks(images: int, rows: int, row_bytes: int, limit: int = BLOCK) -> tuple[Block, ...]:
+    """All windows in blocks whose rows cost no more than the limit: whole images where several fit."""
+    fitting = max(1, limit // max(1, row_bytes))
+    if fitting < rows:
+        height = -(-rows // -(-rows // fitting))
+        cuts = [slice(a, min(a + height, rows)) for a in range(0, rows, height)]
+        return tuple(Block(slice(i, i + 1), cut) for i in range(images) for cut in cuts)
+    together = min(fitting // max(1, rows), max(1, -(-images // 8)))
+    return tuple(Block(slice(i, min(i + together, images)), slice(0, rows)) for i in range(0, images, together))
+
+
+def padded_planes(
+    x: np.ndarray, images: slice, rows: tuple[int, int], columns: tuple[int, int], fill: float, buffer: np.ndarray
+) -> np.ndarray:
+    """Rows and columns of some images, copied to the buffer; those that do not exist hold ``fill``."""
+    _, H, W, C = x.shape
+    (top, bottom), (left, right) = rows, columns
+    part = x[images, max(0, top) : max(0, min(H, bottom)), max(0, left) : max(0, min(W, right))]
+    shape = (len(part), bottom - top, right - left, C)
+    planes = buffer[: shape[0] * shape[1] * shape[2] * C].reshape(shape)
+    above, before = max(0, -top), max(0, -left)
+    below, after = above + part.shape[1], before + part.shape[2]
+    planes[:, above:below, before:after] = part
+    planes[:, :above] = fill
+    planes[:, below:] = fill
+    planes[:, above:below, :before] = fill
+    planes[:, above:below, after:] = fill
+    return planes
+
+
+def planes_size(x: np.ndarray, windows: Windows, block: Block) -> int:
+    """How many elements ``read`` needs a buffer for."""
+    top, bottom = windows.rows.span(0, block.rows.stop - block.rows.start)
+    left, right = windows.columns.span(0, windows.columns.windows)
+    return (block.images.stop - block.images.start) * (bottom - top) * (right - left) * x.shape[3]
+
+
+def read(x: np.ndarray, windows: Windows, block: Block, fill: float, buffer: np.ndarray) -> np.ndarray:
+    """The windows of a block: a view (n, rows, OW, KH, KW, C) of ``x`` (N, H, W, C), or of a copy in the buffer."""
+    rows, columns = windows
+    top, bottom = rows.span(block.rows.start, block.rows.stop)
+    if windows.is_padded():
+        span = columns.span(0, columns.windows)
+        planes = padded_planes(x, block.images, (top, bottom), span, fill, buffer)
+    else:
+        planes = x[block.images, top:bottom]
     n, h, w, c = planes.strides
-    OH, OW = count(H, KH, SH, 0, 0, DH), count(W, KW, SW, 0, 0, DW)
-    return as_strided(planes, (N, OH, OW, KH, KW, C), (n, h * SH, w * SW, h * DH, w * DW, c))
+    shape = (len(planes), block.rows.stop - block.rows.start, columns.windows, rows.taps, columns.taps, x.shape[3])
+    strides = (n, h * rows.stride, w * columns.stride, h * rows.dilation, w * columns.dilation, c)
+    return as_strided(planes, shape, strides)
 
 
-def read_blocks(
-    x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, row_bytes: int, fill: float = 0
-) -> Iterator[Block]:
-    """The windows of ``x`` (N, H, W, C) in blocks: (slice of the batch, slice of the windows' rows, windows).
-
-    Args:
-        row_bytes: what one row of windows costs the caller, which decides how many are in a block.
-        fill: the value of the padding.
-    """
-    N, H, W, C = x.shape
-    (top, bottom), (left, right) = padding
-    (rows, padded_rows), (columns, padded_columns) = kept(H, top, bottom), kept(W, left, right)
-    OH, _ = output_size((H, W), kernel_size, stride, padding, dilation)
-    images, height = _block_size(N, OH, row_bytes)
-    as_it_lies = not any((top, bottom, left, right)) and x.flags.c_contiguous
-    if not as_it_lies:
-        buffer = np.full((images, top + H + bottom, left + W + right, C), fill, x.dtype)
-    for i in range(0, N, images):
-        planes = x[i : i + images]
-        if not as_it_lies:
-            buffer[: len(planes), padded_rows, padded_columns] = planes[:, rows, columns]
-            planes = buffer[: len(planes)]
-        windows = sliding(planes, kernel_size, stride, dilation)
-        for a in range(0, OH, height):
-            yield slice(i, i + len(planes)), slice(a, min(a + height, OH)), windows[:, a : a + height]
-
-
-def write_blocks(
-    x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, row_bytes: int
-) -> Iterator[Block]:
-    """The adjoint: blocks of windows to add to. When all are done, ``x`` (N, H, W, C) holds the sums of what was added."""
-    N, H, W, C = x.shape
-    (top, bottom), (left, right) = padding
-    (rows, padded_rows), (columns, padded_columns) = kept(H, top, bottom), kept(W, left, right)
-    OH, _ = output_size((H, W), kernel_size, stride, padding, dilation)
-    images, height = _block_size(N, OH, row_bytes)
-    padded = any((top, bottom, left, right))
-    if padded:
-        buffer = np.empty((images, top + H + bottom, left + W + right, C), x.dtype)
-    for i in range(0, N, images):
-        part = x[i : i + images]
-        part[...] = 0
-        planes = part
-        if padded:
-            planes = buffer[: len(part)]
-            planes[...] = 0
-        windows = sliding(planes, kernel_size, stride, dilation)
-        for a in range(0, OH, height):
-            yield slice(i, i + len(part)), slice(a, min(a + height, OH)), windows[:, a : a + height]
-        if padded:
-            part[:, rows, columns] = planes[:, padded_rows, padded_columns]
-
-
-def each_tap(windows: np.ndarray) -> Iterator[np.ndarray]:
+def each_tap(windows: np.ndarray) -> Any:
     """For every element of the window, row by row: that element of all windows, a view (N, OH, OW, C)."""
     for u in range(windows.shape[3]):
         for v in range(windows.shape[4]):
             yield windows[:, :, :, u, v]
 
 
-def wide(x: np.ndarray) -> Any:
-    """The array in a dtype in which sums are exact enough, and matrix products fast: float16 becomes float32."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
-
-
-def _block_size(images: int, rows: int, row_bytes: int) -> Pair:
-    """How many images, and how many rows of windows of each, make a block: whole images where several fit."""
-    fitting = max(1, BLOCK // max(1, row_bytes))
-    return max(1, min(images, fitting // rows)), min(rows, fitting)
+def one_buffer(size: int, dtype: Any) -> np.ndarray:
+    """A flat array in this thread's scratch memory."""
+    (buffer,) = scratch(size, dtype=dtype)
+    return buffer

@@ -37,6 +37,10 @@ class SpecialKernels:
         """The values of a floating array where a mask of its shape is true, and zero (whatever the value) elsewhere."""
         return self.xp.where(mask, x, 0)
 
+    def keep_positive(self, x: Any, other: Any) -> Any:
+        """The values where another array of the shape is positive, and zero (whatever the value) elsewhere."""
+        return self.keep(x, other > 0)
+
     def _erf_near_zero(self, x: Any) -> Any:
         """Taylor's series; right for ``|x| <= 1``."""
         x = self.xp.clip(x, -1, 1)

@@ -1,0 +1,183 @@
+"""The choice among the CPU's ways to convolve: a rule on shapes, so that it is the same every time, and can be shown."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple
+
+from ..generic.windows import Padding, Pair
+from .windows import Axis, Windows, windows_over
+
+POINTWISE = "pointwise"
+"""A product with the pixels as they lie."""
+WINOGRAD = "winograd"
+"""Tiles of 4×4 (winograd.py)."""
+WINDOWS = "windows"
+"""Products with windows that are copied into the cache part by part (columns.py, as all below)."""
+ROWS = "rows"
+"""A product for every row of the kernel, for which only the kernel's rows are copied."""
+PHASES = "phases"
+"""The windows of many images first, then the product, cut by output channels."""
+GROUPS = "groups"
+"""Windows sorted by group."""
+DEPTHWISE = "depthwise"
+"""A multiplication for every element of the kernel."""
+
+FEWEST_CHANNELS = 48
+"""Below it Winograd's transforms cost more than the products save: at 32 channels both ways are as fast."""
+FEWEST_TILES = 48
+"""Below it the weights' transform, which is the same for any number of tiles, costs more than the products save."""
+PART = 1 << 20
+"""The bytes of a part's columns."""
+HEAVY = 1 << 20
+"""The bytes from which weights do not stay in the cache beside a part."""
+LONG = 40
+"""The numbers in a run from which a product per kernel row pays."""
+
+_algorithm = "auto"
+
+
+def way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
+    """How to convolve: by the windows, the number of images, the channels of a group, those of the output, and the dtype."""
+    return _way_of(windows, images, CG, OC, groups, itemsize, HEAVY, _algorithm != "im2col")
+
+
+def way_of_weight_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
+    """How to compute the gradient by the weight; it may be twice as heavy, as its parts add to it."""
+    return _way_of(windows, images, CG, OC, groups, itemsize, 2 * HEAVY, _algorithm != "im2col")
+
+
+@lru_cache(4096)
+def _way_of(
+    windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int, heavy: int, winograd_allowed: bool
+) -> str:
+    OH, OW = windows.output_size
+    KH, KW = windows.kernel_size
+    unit_steps = all(axis.stride == axis.dilation == 1 for axis in windows)
+    if groups > 1:
+        return DEPTHWISE if CG == 1 and groups == OC else GROUPS
+    if (KH, KW) == (1, 1) and unit_steps and not windows.is_padded():
+        return POINTWISE
+    if winograd_allowed and itemsize == 4 and (KH, KW) == (3, 3) and unit_steps and min(OH, OW) >= 4:
+        tiles = images * prod(-(-size // 4) for size in (OH, OW))
+        if min(CG, OC) >= FEWEST_CHANNELS and tiles >= FEWEST_TILES:
+            return WINOGRAD
+    run, weight = KW * CG, KH * KW * CG * OC * itemsize
+    fits = weight <= 4 * heavy and PART // (run * itemsize) >= 256  # so many rows that packing the weights does not count
+    if KH > 1 and run >= LONG and OH * OW >= 64 and fits:
+        return ROWS
+    return WINDOWS if weight <= heavy else PHASES
+
+
+class ConvPlan(NamedTuple):
+    """Which way each kernel of a convolution goes."""
+
+    forward: str
+    input_grad: str
+    weight_grad: str
+
+
+def conv_plan(
+    input_shape: tuple[int, int, int, int],
+    weight_shape: tuple[int, int, int, int],
+    stride: Pair = (1, 1),
+    padding: Padding = ((0, 0), (0, 0)),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    itemsize: int = 4,
+) -> ConvPlan:
+    """Which way a convolution goes on the CPU, and its two gradients: a rule on shapes, with ``conv_algorithm`` as it is set.
+
+    Args:
+        input_shape: (N, C, H, W).
+        weight_shape: (OC, C/groups, KH, KW).
+        stride: (rows, columns).
+        padding: ((top, bottom), (left, right)).
+        dilation: (rows, columns).
+        groups: as in ``conv2d``.
+        itemsize: bytes of a number: 4 for float32, 8 for float64.
+
+    Returns:
+        The names of the three ways. An input gradient with a larger stride than 1 is several convolutions, and named after the
+        first.
+
+    >>> import minigrad.cpu
+    >>> minigrad.cpu.conv_plan((8, 64, 56, 56), (64, 64, 3, 3), padding=((1, 1), (1, 1)))
+    ConvPlan(forward='winograd', input_grad='winograd', weight_grad='winograd')
+    >>> minigrad.cpu.conv_plan((8, 3, 224, 224), (64, 3, 7, 7), stride=(2, 2), padding=((3, 3), (3, 3))).forward
+    'windows'
+    """
+    N, _, H, W = input_shape
+    OC, CG, KH, KW = weight_shape
+    windows = windows_over((H, W), (KH, KW), stride, padding, dilation)
+    back, _ = opposite(windows, (0, 0))
+    assert back is not None  # the first phase has the first tap, or the padding is larger than the kernel
+    return ConvPlan(
+        way_of(windows, N, CG, OC, groups, itemsize),
+        way_of(back, N, OC // groups, CG * groups, groups, itemsize),
+        way_of_weight_grad(windows, N, CG, OC, groups, itemsize),
+    )
+
+
+def opposite(windows: Windows, phase: Pair) -> tuple[Windows | None, tuple[slice, ...]]:
+    """The windows over the output that lead back to the inputs of a phase: those at ``phase``, and a stride on, and so on.
+
+    Returns:
+        The windows, with stride 1, and which taps of the weight turned by half a turn they have; None where there are no taps.
+    """
+    axes, taps = [], []
+    for axis, first in zip(windows, phase):
+        found = [u for u in range(axis.taps) if (first + axis.before - u * axis.dilation) % axis.stride == 0]
+        elements = len(range(first, axis.size, axis.stride))
+        if not found or not elements:
+            return None, ()
+        step = found[1] - found[0] if len(found) > 1 else 1
+        dilation = step * axis.dilation // axis.stride if len(found) > 1 else 1
+        # element first + e·stride meets, by its last tap, the output e + back, and by the others those after it
+        back = (first + axis.before - found[-1] * axis.dilation) // axis.stride
+        after = elements + back + (len(found) - 1) * dilation - axis.windows
+        axes.append(Axis(axis.windows, len(found), 1, -back, after, dilation))
+        taps.append(slice(axis.taps - 1 - found[-1], axis.taps - found[0], step))
+    return Windows(*axes), tuple(taps)
+
+
+class conv_algorithm:
+    """How the CPU convolves: ``'auto'``, by Winograd's tiles where they are faster, or ``'im2col'``, by plain sums only.
+
+    Winograd's way needs a quarter of the multiplications for 3×3 filters with stride 1, and rounds about ten times more:
+    5e-5 of the output's standard deviation, where a plain sum in float32 makes 3e-6. It is taken for float32 with 48
+    channels or more on both sides.
+
+    Args:
+        name: ``'auto'`` or ``'im2col'``. It holds at once, in all threads; as a context manager until the block ends.
+
+    Raises:
+        ValueError: for another name.
+
+    >>> import minigrad.cpu
+    >>> with minigrad.cpu.conv_algorithm("im2col"):
+    ...     minigrad.cpu.get_conv_algorithm()
+    'im2col'
+    >>> minigrad.cpu.get_conv_algorithm()
+    'auto'
+    """
+
+    def __init__(self, name: str):
+        global _algorithm
+        if name not in ("auto", "im2col"):
+            raise ValueError(f"conv_algorithm: expected 'auto' or 'im2col', got {name!r}")
+        self.before = _algorithm
+        _algorithm = name
+
+    def __enter__(self) -> conv_algorithm:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        global _algorithm
+        _algorithm = self.before
+
+
+def get_conv_algorithm() -> str:
+    """What ``conv_algorithm`` has set."""
+    return _algorithm
