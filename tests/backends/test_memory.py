@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 
+import numpy as np
 import pytest
 
 from minigrad.backends.cpu import memory
@@ -28,3 +29,47 @@ def test_environment_wins(monkeypatch):
 def test_other_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     assert not memory.keep_freed_memory()
+
+
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings of glibc")
+
+
+@GLIBC
+def test_freed_memory_is_kept_and_given_back():
+    array = np.ones(1 << 24)  # 128 MB
+    before = memory.memory_stats()
+    assert before["allocated"] >= array.nbytes
+    del array
+    after = memory.memory_stats()
+    assert before["allocated"] - after["allocated"] >= 1 << 27
+    memory.empty_cache()
+    assert memory.memory_stats()["reserved"] <= before["reserved"]
+
+
+@GLIBC
+def test_no_page_faults_in_a_steady_state():
+    resource = pytest.importorskip("resource")
+    memory.keep_freed_memory()
+
+    def step():
+        arrays = [np.ones(1 << 22, np.float32) for _ in range(4)]
+        return sum(float(array[0]) for array in arrays)
+
+    step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        step()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000  # each array is 4096 pages
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 31, 1.0, True])
+def test_limit_out_of_range(size):
+    with pytest.raises(ValueError, match="expected a whole number of bytes from 0 to 2147483647, got"):
+        memory.set_cache_limit(size)
+
+
+@pytest.mark.parametrize("function", [memory.memory_stats, memory.empty_cache, lambda: memory.set_cache_limit(0)])
+def test_without_glibc_an_error_says_so(function, monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    with pytest.raises(RuntimeError, match="expected the C library to be glibc"):
+        function()

@@ -1,0 +1,82 @@
+"""Winograd's tiles against plain sums in float64, and the switch that turns them off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad.cpu
+from minigrad.backends import backend_for
+from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+
+SHAPES = [  # N, C, H, W, OC, padding
+    (2, 48, 20, 20, 64, ((1, 1), (1, 1))),
+    (3, 64, 17, 22, 48, ((0, 0), (0, 0))),
+    (2, 50, 19, 21, 70, ((2, 1), (0, 2))),
+    (4, 128, 14, 14, 256, ((1, 1), (1, 1))),
+    (16, 256, 7, 7, 256, ((1, 1), (1, 1))),
+]
+BOUND = 1e-4
+"""The error in standard deviations of the result."""
+
+
+def cases(shape):
+    """The three kernels' results in float32, each with the one in float64."""
+    N, C, H, W, OC, padding = shape
+    rng = np.random.default_rng(0)
+    cpu = backend_for("cpu")[0]
+    geometry = (1, 1), padding, (1, 1), 1
+    x, w, bias = rng.normal(size=(N, C, H, W)), rng.normal(size=(OC, C, 3, 3)), rng.normal(size=OC)
+    y = Generic.conv2d(cpu, x, w, bias, *geometry)
+    dy = rng.normal(size=y.shape)
+    narrow = [a.astype(np.float32) for a in (x, w, bias, dy)]
+    yield cpu.conv2d(narrow[0], narrow[1], narrow[2], *geometry), y
+    yield (
+        cpu.conv2d_input_grad(narrow[3], narrow[1], x.shape, *geometry),
+        Generic.conv2d_input_grad(cpu, dy, w, x.shape, *geometry),
+    )
+    yield (
+        cpu.conv2d_weight_grad(narrow[3], narrow[0], w.shape, *geometry),
+        Generic.conv2d_weight_grad(cpu, dy, x, w.shape, *geometry),
+    )
+
+
+def error(shape) -> float:
+    return max(float(np.abs(actual - expected).max() / expected.std()) for actual, expected in cases(shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_agrees_with_plain_sums(shape):
+    N, C, H, W, OC, padding = shape
+    plan = minigrad.cpu.conv_plan((N, C, H, W), (OC, C, 3, 3), padding=padding)
+    assert plan == ("winograd", "winograd", "winograd")
+    assert 3e-6 < error(shape) < BOUND
+
+
+def test_im2col_is_ten_times_as_exact():
+    with minigrad.cpu.conv_algorithm("im2col"):
+        assert "winograd" not in minigrad.cpu.conv_plan((2, 48, 20, 20), (64, 48, 3, 3), padding=((1, 1), (1, 1)))
+        assert error(SHAPES[0]) < BOUND / 10
+    assert minigrad.cpu.get_conv_algorithm() == "auto"
+
+
+def test_algorithm_as_a_function():
+    try:
+        minigrad.cpu.conv_algorithm("im2col")
+        assert minigrad.cpu.get_conv_algorithm() == "im2col"
+    finally:
+        minigrad.cpu.conv_algorithm("auto")
+    with pytest.raises(ValueError, match="expected 'auto' or 'im2col', got 'fft'"):
+        minigrad.cpu.conv_algorithm("fft")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_dtypes_take_plain_sums(dtype):
+    rng = np.random.default_rng(0)
+    cpu = backend_for("cpu")[0]
+    x, w = rng.normal(size=(2, 48, 20, 20)).astype(dtype), rng.normal(size=(48, 48, 3, 3)).astype(dtype)
+    geometry = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
+    actual, expected = cpu.conv2d(x, w, None, *geometry), Generic.conv2d(cpu, x, w, None, *geometry)
+    np.testing.assert_allclose(
+        actual, expected, rtol=1e-2 if dtype == np.float16 else 1e-12, atol=1e-1 if dtype == np.float16 else 1e-10
+    )
