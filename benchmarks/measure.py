@@ -28,8 +28,10 @@ def seconds_per_call(function: Callable[[], Any], calls: int, rounds: int = 7) -
     return statistics.median(times)
 
 
-def in_turn(module: str, libraries: Sequence[str], turns: int, threads: int) -> dict[str, dict[str, float]]:
-    """Run ``python -m module --measure LIBRARY`` for each library in turn; the median over the turns of each figure it prints.
+def in_turn(
+    module: str, libraries: Sequence[str], turns: int, threads: int, options: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
+    """Run ``python -m module --measure LIBRARY OPTIONS`` for each library in turn; the median over the turns of each figure.
 
     The child prints one JSON object, names to numbers, as its last line.
     """
@@ -42,7 +44,7 @@ def in_turn(module: str, libraries: Sequence[str], turns: int, threads: int) -> 
     found: dict[str, list[dict[str, float]]] = {library: [] for library in libraries}
     for _ in range(turns):
         for library in libraries:
-            command = [sys.executable, "-m", module, "--measure", library]
+            command = [sys.executable, "-m", module, "--measure", library, *options]
             output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
             found[library].append(json.loads(output.splitlines()[-1]))
     return {
