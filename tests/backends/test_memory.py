@@ -41,7 +41,7 @@ def test_freed_memory_is_kept_and_given_back():
     assert before["allocated"] >= array.nbytes
     del array
     after = memory.memory_stats()
-    assert before["allocated"] - after["allocated"] >= 1 << 27
+    assert before["allocated"] - after["allocated"] >= 0.99 * 2**27
     memory.empty_cache()
     assert memory.memory_stats()["reserved"] <= before["reserved"]
 

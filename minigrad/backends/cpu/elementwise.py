@@ -14,6 +14,8 @@ BLOCK = 1 << 18
 """The elements of a block: with fewer, the threads spend their time handing Python's lock over."""
 LARGE = 1 << 18
 """The elements from which threads pay."""
+SUMMED = 1 << 14
+"""The elements from which a sum per channel is faster as a product."""
 
 
 def as_lines(arrays: tuple[np.ndarray, ...]) -> list[np.ndarray] | None:
@@ -44,18 +46,22 @@ def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:
 
 
 def copy(source: np.ndarray, target: np.ndarray) -> None:
-    """Write an array, or what broadcasts to it, to another, whatever their memory orders; cut along the first dim."""
-    together = max(1, BLOCK * len(target) // max(1, target.size)) if target.ndim else 1
-    if target.size < LARGE or together >= len(target):
-        np.copyto(target, source)
-        return
+    """Write an array, or what broadcasts to it, to another, whatever their memory orders."""
     source = np.broadcast_to(source, target.shape)
+    if target.size < LARGE:
+        np.copyto(target, source)
+    else:
+        _by_first_dim(lambda here: np.copyto(target[here], source[here]), target)
+
+
+def _by_first_dim(work: Callable[[slice], Any], like: np.ndarray) -> None:
+    """Call ``work`` for slices of the first dim of a large array."""
+    together = max(1, BLOCK * len(like) // like.size)
 
     def part(i: int) -> None:
-        here = slice(i * together, (i + 1) * together)
-        np.copyto(target[here], source[here])
+        work(slice(i * together, (i + 1) * together))
 
-    for_each(-(-len(target) // together), part)
+    for_each(-(-len(like) // together), part)
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
@@ -70,17 +76,20 @@ def contiguous(x: np.ndarray) -> np.ndarray:
 def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
     """The function, on threads for large arrays of one floating dtype, shape and order; Python numbers may be among them."""
 
-    def function(*operands: Any, out: Any = None, **options: Any) -> Any:
-        first = operands[0]
-        if type(first) is not np.ndarray:
-            first = operands[-1]
-        if type(first) is not np.ndarray or first.size < LARGE or options or first.dtype.kind != "f":
-            return ufunc(*operands, out=out, **options)
-        return _on_threads(ufunc, first, operands, out)
+    def unary(x: Any, out: Any = None) -> Any:
+        if type(x) is not np.ndarray or x.size < LARGE or x.dtype.kind != "f":
+            return ufunc(x, out=out)
+        return _on_threads(ufunc, x, (x,), out)
 
-    return functools.update_wrapper(
-        function, ufunc, assigned=("__name__", "__doc__", "at", "reduce", "accumulate", "outer"), updated=()
-    )
+    def binary(x: Any, y: Any, out: Any = None) -> Any:
+        array = x if type(x) is np.ndarray else y
+        if type(array) is not np.ndarray or array.size < LARGE or array.dtype.kind != "f":
+            return ufunc(x, y) if out is None else ufunc(x, y, out=out)
+        return _on_threads(ufunc, array, (x, y), out)
+
+    wrapper = unary if ufunc.nin == 1 else binary
+    kept = ("__name__", "__doc__", "at", "reduce", "accumulate", "outer")
+    return functools.update_wrapper(wrapper, ufunc, assigned=kept, updated=())
 
 
 def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], out: Any) -> Any:
@@ -91,6 +100,9 @@ def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], o
         return ufunc(*operands, out=out)
     lines = as_lines((*arrays, result))
     if lines is None:
+        if len(arrays) == len(operands) and first.ndim > 1 and all(array.shape == first.shape for array in (*arrays, result)):
+            _by_first_dim(lambda here: ufunc(*(array[here] for array in arrays), out=result[here]), first)
+            return result
         return ufunc(*operands, out=out)
     if ufunc is np.maximum and operands[1:] == (0,):
         zeros = np.zeros(BLOCK, first.dtype)  # against an array it takes a third of the time that it takes against a number
@@ -102,6 +114,27 @@ def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], o
         number = operands[0] if before else operands[1]
         in_blocks(lambda x, y: ufunc(number, x, out=y) if before else ufunc(x, number, out=y), lines)
     return result
+
+
+def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+    """``np.sum``; over all axes but the channels of channels-last memory as a product with ones, on threads."""
+    last = x.ndim - 1
+    if type(x) is not np.ndarray or x.size < SUMMED or x.ndim < 3 or options or axis != (0, *range(2, x.ndim)):
+        return np.sum(x, axis=axis, keepdims=keepdims, **options)
+    lying = np.moveaxis(x, 1, last)
+    if x.dtype not in (np.float32, np.float64) or not lying.flags.c_contiguous:
+        return np.sum(x, axis=axis, keepdims=keepdims)
+    matrix = lying.reshape(-1, x.shape[1])
+    height = max(1, BLOCK // x.shape[1])
+    sums = np.empty((-(-len(matrix) // height), x.shape[1]), x.dtype)
+
+    def part(i: int) -> None:
+        block = matrix[i * height : (i + 1) * height]
+        np.matmul(np.ones(len(block), x.dtype), block, out=sums[i])
+
+    for_each(len(sums), part)
+    total = sums.sum(axis=0)
+    return total.reshape(1, -1, *(1,) * (x.ndim - 2)) if keepdims else total
 
 
 THREADED = (

@@ -2,7 +2,7 @@
 
 A step frees and asks for the same arrays over and over. By default glibc gives large ones, and the top of its heap, back to
 the system at once, and the next array pays for zeroed pages: half the time of an addition on 150 MB, a third of a small MLP's
-step. Three of its settings keep them on the heap instead; other C libraries have no such settings, and are left alone.
+step. Two of its settings keep them on the heap instead; other C libraries have no such settings, and are left alone.
 
 The other design was a free list of our own: arrays over memory with an owner object that gives it back when it is deleted. It
 was as fast for large arrays, but costs 1.6 µs for each, helps only operations that are written for it, and hides from NumPy

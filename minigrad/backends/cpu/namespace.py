@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import THREADED, threaded
+from .elementwise import THREADED, add_up, threaded
 
 
 class Namespace:
@@ -15,6 +15,7 @@ class Namespace:
     def __init__(self) -> None:
         for ufunc in THREADED:
             setattr(self, ufunc.__name__, threaded(ufunc))
+        self.sum = add_up
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)

@@ -24,8 +24,9 @@ GROUPS = "groups"
 DEPTHWISE = "depthwise"
 """A multiplication for every element of the kernel."""
 
-FEWEST_CHANNELS = 48
-"""Below it Winograd's transforms cost more than the products save: at 32 channels both ways are as fast."""
+GAIN = 0.53
+"""The share of a plain sum's multiplications that Winograd's way may need, transforms included, to be taken: at 32 channels on
+both sides it is 0.66, and both ways are as fast."""
 FEWEST_TILES = 48
 """Below it the weights' transform, which is the same for any number of tiles, costs more than the products save."""
 PART = 1 << 20
@@ -61,7 +62,8 @@ def _way_of(
         return POINTWISE
     if winograd_allowed and itemsize == 4 and (KH, KW) == (3, 3) and unit_steps and min(OH, OW) >= 4:
         tiles = images * prod(-(-size // 4) for size in (OH, OW))
-        if min(CG, OC) >= FEWEST_CHANNELS and tiles >= FEWEST_TILES:
+        multiplications = 36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC  # of a tile: forth, products, back
+        if multiplications <= GAIN * 16 * 9 * CG * OC and tiles >= FEWEST_TILES:
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
     fits = weight <= 4 * heavy and PART // (run * itemsize) >= 256  # so many rows that packing the weights does not count
@@ -146,8 +148,8 @@ class conv_algorithm:
     """How the CPU convolves: ``'auto'``, by Winograd's tiles where they are faster, or ``'im2col'``, by plain sums only.
 
     Winograd's way needs a quarter of the multiplications for 3×3 filters with stride 1, and rounds about ten times more:
-    5e-5 of the output's standard deviation, where a plain sum in float32 makes 3e-6. It is taken for float32 with 48
-    channels or more on both sides.
+    5e-5 of the output's standard deviation, where a plain sum in float32 makes 3e-6. It is taken for float32, where
+    there are channels enough.
 
     Args:
         name: ``'auto'`` or ``'im2col'``. It holds at once, in all threads; as a context manager until the block ends.
