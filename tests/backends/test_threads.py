@@ -125,6 +125,23 @@ def test_blas_has_one_thread_within_and_its_own_number_afterwards(two_threads):
         assert [library["num_threads"] for library in controller.info()] == before
 
 
+def test_blas_has_one_thread_whichever_thread_asks(two_threads):
+    from threadpoolctl import ThreadpoolController
+
+    controller = ThreadpoolController().select(user_api="blas")
+    within = []
+
+    def use():
+        threads.for_each(4, lambda i: within.append({library["num_threads"] for library in controller.info()}))
+
+    with controller.limit(limits=2):
+        use()
+        user = threading.Thread(target=use)
+        user.start()
+        user.join()
+    assert within == [{1}] * 8
+
+
 def test_errstate_goes_along(two_threads):
     x = np.full(1 << 20, 1e38, np.float32)
     with warnings.catch_warnings():

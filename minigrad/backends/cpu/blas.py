@@ -1,5 +1,10 @@
 """Products of matrices: BLAS's gemm with all of its arguments, and products cut into parts for the threads.
 
+BLAS copies ("packs") both matrices before it multiplies. On processors with AVX-512 OpenBLAS has kernels for small products
+that do not, and reach 250 GFLOP/s a core where packing leaves 210. So tall products are cut into tiles of 64 columns and as
+many rows as such a kernel takes; one call of ``np.matmul`` multiplies a whole stack of them. All other products are cut into
+few parts, as each of them packs anew. BLAS's bits depend on where a product is cut: the cuts depend on the shapes alone.
+
 ``np.matmul`` overwrites its result. What sums several products, as convolution does, wants gemm's ``beta``, which adds to it:
 SciPy carries pointers to BLAS for Cython, and called through ctypes they let go of Python's lock as ``matmul`` does.
 """
@@ -7,11 +12,13 @@ SciPy carries pointers to BLAS for Cython, and called through ctypes they let go
 from __future__ import annotations
 
 import ctypes
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from .threads import for_each, one_blas_thread
+from .blas_threads import one_blas_thread
+from .threads import for_each
 
 SMALL = 1_000_000
 """Multiplications up to which OpenBLAS has kernels that skip its packing: up to twice as fast where a matrix is narrow."""
@@ -21,6 +28,14 @@ CACHED = 1 << 18
 """The numbers of a result that stay in a core's cache."""
 SLICES = 8
 """Into how many products a long sum is cut."""
+PANEL = 64
+"""The columns of a tile."""
+TALL = 1024
+"""The rows from which it pays to copy the other matrix into panels."""
+TINY = 8
+"""Columns below which BLAS has nothing to gain from tiles."""
+FEW = 1 << 15
+"""The numbers in a result up to which a long sum pays in tiles."""
 
 
 class Gemm:
@@ -76,15 +91,30 @@ def address(array: np.ndarray) -> int:
 
 
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """``a @ b`` into ``out``, cut along its longer side; along the sum where that is far longer than both sides."""
+    """``a @ b`` into ``out``, in parts for the threads; how they are cut depends on the shapes alone."""
     (m, k), n = a.shape, b.shape[1]
     if m * n * k < 2 * PART:
         with one_blas_thread:
             return np.matmul(a, b, out=out)
     if k >= 8 * max(m, n):
-        return _sum_of_products(a, b, out)
-    by_rows = m >= n
-    step = _step(m, n, k) if by_rows else _step(n, m, k)
+        _sum_of_products(a, b, out)
+    elif m >= TALL and n >= TINY and k <= SMALL // (PANEL * 28) and has_small_kernels(out.dtype):
+        _by_tiles(a, b, out)
+    else:
+        _by_parts(a, b, out)
+    return out
+
+
+# --- one dim cut --------------------------------------------------------------------------------------------------------
+
+
+def _by_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """BLAS packs both matrices anew in every part: so there are few parts, cut where more is left of the packed matrix."""
+    (m, k), n = a.shape, b.shape[1]
+    by_rows = m // 400 >= n // 256
+    wanted = m // 400 if by_rows else n // 256
+    parts = max(2, min(16, wanted, m * n * k // (4 * PART)) & ~1)
+    step = -(-(m if by_rows else n) // (16 * parts)) * 16
 
     def part(i: int) -> None:
         here = slice(i * step, (i + 1) * step)
@@ -93,29 +123,101 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
         else:
             np.matmul(a, b[:, here], out=out[:, here])
 
-    for_each(-(-max(m, n) // step), part)
-    return out
+    for_each(-(-(m if by_rows else n) // step), part)
 
 
-def _step(long: int, short: int, k: int) -> int:
-    """How much of the longer side makes a part: enough that packing the other matrix does not count.
-
-    Where the sum is short, it is the result that must stay in the cache: BLAS clears it first, and adds to it then.
-    """
-    if k <= 64:
-        return max(8, CACHED // short)
-    parts = min(16, max(2, long // 192), max(2, long * short * k // PART))
-    return -(-long // parts)
+# --- tiles --------------------------------------------------------------------------------------------------------------
 
 
-def _sum_of_products(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+@lru_cache(4)
+def has_small_kernels(dtype: Any) -> bool:
+    """Whether BLAS multiplies small matrices as they lie: OpenBLAS on processors with AVX-512, in float32."""
+    from threadpoolctl import threadpool_info
+
+    kernels = {library.get("architecture") for library in threadpool_info() if library["user_api"] == "blas"}
+    return dtype == np.float32 and bool(kernels) and kernels <= {"SkylakeX", "Cooperlake", "SapphireRapids"}
+
+
+def panels(b: np.ndarray) -> list[tuple[slice, np.ndarray]]:
+    """Columns of a matrix (k, n) in stacks of contiguous panels (number, k, width), each with the columns it covers."""
+    k, n = b.shape
+    width = n if n < PANEL else PANEL if n % PANEL == 0 or n % 32 else 32
+    number = n // width
+    found = []
+    for columns in (slice(0, number * width), slice(number * width, n)):
+        if columns.start < columns.stop:
+            of = min(width, columns.stop - columns.start)
+            found.append((columns, np.ascontiguousarray(b[:, columns].reshape(k, -1, of).transpose(1, 0, 2))))
+    return found
+
+
+def multiply_tiles(a: np.ndarray, stacks: list[tuple[slice, np.ndarray]], out: np.ndarray) -> None:
+    """``a @ b`` in tiles that BLAS's small kernels take, where ``stacks`` are ``panels(b)``."""
+    m = len(a)
+    for columns, stack in stacks:
+        number, k, width = stack.shape
+        height = min(m, max(8, SMALL // (k * width) & ~7))
+        for rows in (slice(0, m - m % height), slice(m - m % height, m)):
+            if rows.start < rows.stop:
+                tall = min(height, rows.stop - rows.start)
+                left = a[rows].reshape(1, -1, tall, k)
+                np.matmul(left, stack[:, None], out=_split(out[rows, columns], tall, width))
+
+
+def _split(out: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(rows, columns) as tiles (columns / width, rows / height, height, width): a view."""
+    return out.reshape(len(out) // height, height, out.shape[1] // width, width).transpose(2, 0, 1, 3)
+
+
+def _by_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    m, k = a.shape
+    stacks = panels(b)
+    height = max(8, SMALL // (k * stacks[0][1].shape[2]) & ~7)
+    step = height * max(1, CACHED // (height * (k + b.shape[1])))
+
+    def part(i: int) -> None:
+        rows = slice(i * step, (i + 1) * step)
+        multiply_tiles(a[rows], stacks, out[rows])
+
+    for_each(-(-m // step), part)
+
+
+# --- long sums ----------------------------------------------------------------------------------------------------------
+
+
+def _sum_of_products(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """A gradient by the weight: a far longer sum than there are numbers in the result."""
     k = len(b)
     step = -(-k // SLICES)
     terms = np.empty((-(-k // step), *out.shape), out.dtype)
 
     def part(i: int) -> None:
         here = slice(i * step, (i + 1) * step)
-        np.matmul(a[:, here], b[here], out=terms[i])
+        sum_of_tiles(a[:, here], b[here], terms[i])
 
     for_each(len(terms), part)
-    return np.add.reduce(terms, axis=0, out=out)
+    np.add.reduce(terms, axis=0, out=out)
+
+
+def sum_of_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """``a @ b`` with a long sum, which is cut so that BLAS's small kernels take the pieces, where these pay."""
+    (m, k), n = a.shape, b.shape[1]
+    height, width = _divisor(m), _divisor(n)
+    length = SMALL // (height * width)
+    if not has_small_kernels(out.dtype) or m * n > FEW or length < 24 or k < 2 * length:
+        np.matmul(a, b, out=out)
+        return
+    number = k // length
+    left = a[:, : number * length].reshape(m // height, height, number, length).transpose(2, 0, 1, 3)[:, :, None]
+    right = b[: number * length].reshape(number, length, n // width, width).transpose(0, 2, 1, 3)[:, None]
+    total = out.reshape(m // height, height, n // width, width).transpose(0, 2, 1, 3)
+    np.matmul(a[:, number * length :], b[number * length :], out=out)
+    together = max(1, CACHED // (2 * m * n))
+    for i in range(0, number, together):
+        terms = np.matmul(left[i : i + together], right[i : i + together])
+        np.add(total, np.add.reduce(terms, axis=0), out=total)
+
+
+def _divisor(size: int) -> int:
+    """The side of a tile."""
+    return next((side for side in (PANEL, PANEL // 2) if size % side == 0), size)

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..generic.linear import LinearKernels
 from .blas import PART, product
-from .threads import for_each, one_blas_thread
+from .blas_threads import one_blas_thread
+from .threads import for_each
 
 TINY = 1 << 15
 """Multiplications below which BLAS takes one thread by itself."""

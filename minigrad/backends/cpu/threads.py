@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from .blas_threads import one_blas_thread
+
 Work = Callable[[int], None]
 
 
@@ -210,62 +212,12 @@ def scratch(*sizes: int, dtype: Any) -> list[np.ndarray]:
     return arrays
 
 
-class _OneBlasThread:
-    """A context in which BLAS computes with one thread; it counts its users, so that the last one restores the number."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.libraries: list[Any] | None = None
-        self.before: list[int] = []
-
-    def __enter__(self) -> None:
-        with self.lock:
-            self.users += 1
-            if self.users == 1:
-                self._limit()
-
-    def __exit__(self, *error: Any) -> None:
-        with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                self._restore()
-
-    def look_again(self) -> None:
-        """Another BLAS library has been loaded: SciPy's."""
-        with self.lock:
-            if self.users:
-                self._restore()
-            self.libraries = None
-            if self.users:
-                self._limit()
-
-    def _limit(self) -> None:
-        if self.libraries is None:
-            from threadpoolctl import ThreadpoolController
-
-            self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-        self.before = [library.get_num_threads() for library in self.libraries]
-        for library, number in zip(self.libraries, self.before):
-            if number != 1:
-                library.set_num_threads(1)
-
-    def _restore(self) -> None:
-        for library, number in zip(self.libraries or (), self.before):
-            if number != 1:
-                library.set_num_threads(number)
-
-
-one_blas_thread = _OneBlasThread()
-
-
 def _after_fork() -> None:
     """In the child, where no helper has survived, and where a lock may have been held by a thread that is no more."""
     global _pool
     _pool = _Pool()
     _here.inside = False
-    one_blas_thread.lock = threading.Lock()
-    one_blas_thread.users = 0
+    one_blas_thread.forget()
 
 
 if hasattr(os, "register_at_fork"):
