@@ -30,10 +30,10 @@ SLICES = 8
 """Into how many products a long sum is cut."""
 PANEL = 64
 """The columns of a tile."""
-TALL = 1024
+TALL = 2048
 """The rows from which it pays to copy the other matrix into panels."""
-TINY = 8
-"""Columns below which BLAS has nothing to gain from tiles."""
+NARROW = 8
+"""Columns below which BLAS gains nothing from tiles."""
 FEW = 1 << 15
 """The numbers in a result up to which a long sum pays in tiles."""
 
@@ -98,8 +98,8 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
             return np.matmul(a, b, out=out)
     if k >= 8 * max(m, n):
         _sum_of_products(a, b, out)
-    elif m >= TALL and n >= TINY and k <= SMALL // (PANEL * 28) and has_small_kernels(out.dtype):
-        _by_tiles(a, b, out)
+    elif m >= TALL and (panels := Panels(b)).stacks:
+        _by_tiles(a, panels, out)
     else:
         _by_parts(a, b, out)
     return out
@@ -138,46 +138,52 @@ def has_small_kernels(dtype: Any) -> bool:
     return dtype == np.float32 and bool(kernels) and kernels <= {"SkylakeX", "Cooperlake", "SapphireRapids"}
 
 
-def panels(b: np.ndarray) -> list[tuple[slice, np.ndarray]]:
-    """Columns of a matrix (k, n) in stacks of contiguous panels (number, k, width), each with the columns it covers."""
-    k, n = b.shape
-    width = n if n < PANEL else PANEL if n % PANEL == 0 or n % 32 else 32
-    number = n // width
-    found = []
-    for columns in (slice(0, number * width), slice(number * width, n)):
-        if columns.start < columns.stop:
-            of = min(width, columns.stop - columns.start)
-            found.append((columns, np.ascontiguousarray(b[:, columns].reshape(k, -1, of).transpose(1, 0, 2))))
-    return found
+class Panels:
+    """The right matrix (k, n) of products with tall left ones, laid out in the panels that BLAS's small kernels read.
+
+    Where there are no such kernels, or the matrix is too narrow or too high for them, it stays as it is. Several matrices
+    (G, k, n) are laid out likewise.
+    """
+
+    def __init__(self, b: np.ndarray):
+        *many, k, n = b.shape
+        self.whole = b
+        self.stacks: list[tuple[slice, np.ndarray]] = []
+        """Columns, and contiguous panels (number, G, k, width) for them."""
+        if not has_small_kernels(b.dtype) or n < NARROW or not 0 < 8 * PANEL * k <= SMALL:
+            return
+        width = n if n < PANEL else PANEL if n % PANEL == 0 or n % 32 else 32
+        cut = n - n % width
+        for columns in (slice(0, cut), slice(cut, n)):
+            if columns.start < columns.stop:
+                of = min(width, columns.stop - columns.start)
+                split = b[..., columns].reshape(*(many or (1,)), k, -1, of)
+                self.stacks.append((columns, np.ascontiguousarray(split.transpose(2, 0, 1, 3))))
+
+    def multiply(self, a: np.ndarray, out: np.ndarray) -> None:
+        """``a @ b`` into ``out``, for a stack of matrices (N, m, k), in tiles of eight rows or a multiple."""
+        if not self.stacks:
+            np.matmul(a, self.whole, out=out)
+        N, m, k = a.shape
+        for columns, stack in self.stacks:
+            width = stack.shape[3]
+            height = min(m, SMALL // (k * width) & ~7)
+            cut = m - m % height
+            for start, stop in ((0, cut), (cut, m)):
+                if start < stop:
+                    tall = min(height, stop - start)
+                    left, here = a[:, start:stop].reshape(1, N, -1, tall, k), out[:, start:stop, columns]
+                    tiles = here.reshape(N, -1, tall, here.shape[2] // width, width).transpose(3, 0, 1, 2, 4)
+                    np.matmul(left, stack[:, :, None], out=tiles)
 
 
-def multiply_tiles(a: np.ndarray, stacks: list[tuple[slice, np.ndarray]], out: np.ndarray) -> None:
-    """``a @ b`` in tiles that BLAS's small kernels take, where ``stacks`` are ``panels(b)``."""
-    m = len(a)
-    for columns, stack in stacks:
-        number, k, width = stack.shape
-        height = min(m, max(8, SMALL // (k * width) & ~7))
-        for rows in (slice(0, m - m % height), slice(m - m % height, m)):
-            if rows.start < rows.stop:
-                tall = min(height, rows.stop - rows.start)
-                left = a[rows].reshape(1, -1, tall, k)
-                np.matmul(left, stack[:, None], out=_split(out[rows, columns], tall, width))
-
-
-def _split(out: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(rows, columns) as tiles (columns / width, rows / height, height, width): a view."""
-    return out.reshape(len(out) // height, height, out.shape[1] // width, width).transpose(2, 0, 1, 3)
-
-
-def _by_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+def _by_tiles(a: np.ndarray, panels: Panels, out: np.ndarray) -> None:
     m, k = a.shape
-    stacks = panels(b)
-    height = max(8, SMALL // (k * stacks[0][1].shape[2]) & ~7)
-    step = height * max(1, CACHED // (height * (k + b.shape[1])))
+    step = max(8, CACHED // (k + out.shape[1]) & ~7)
 
     def part(i: int) -> None:
         rows = slice(i * step, (i + 1) * step)
-        multiply_tiles(a[rows], stacks, out[rows])
+        panels.multiply(a[None, rows], out[None, rows])
 
     for_each(-(-m // step), part)
 
@@ -203,17 +209,21 @@ def sum_of_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """``a @ b`` with a long sum, which is cut so that BLAS's small kernels take the pieces, where these pay."""
     (m, k), n = a.shape, b.shape[1]
     height, width = _divisor(m), _divisor(n)
-    length = SMALL // (height * width)
-    if not has_small_kernels(out.dtype) or m * n > FEW or length < 24 or k < 2 * length:
+    pieces = -(-k * height * width // SMALL)
+    length = k // pieces
+    if not has_small_kernels(out.dtype) or m * n > FEW or length < 24:
         np.matmul(a, b, out=out)
         return
-    number = k // length
-    left = a[:, : number * length].reshape(m // height, height, number, length).transpose(2, 0, 1, 3)[:, :, None]
-    right = b[: number * length].reshape(number, length, n // width, width).transpose(0, 2, 1, 3)[:, None]
+    end = pieces * length
+    left = a[:, :end].reshape(m // height, height, pieces, length).transpose(2, 0, 1, 3)[:, :, None]
+    right = b[:end].reshape(pieces, length, n // width, width).transpose(0, 2, 1, 3)[:, None]
     total = out.reshape(m // height, height, n // width, width).transpose(0, 2, 1, 3)
-    np.matmul(a[:, number * length :], b[number * length :], out=out)
+    if end < k:
+        np.matmul(a[:, end:], b[end:], out=out)
+    else:
+        out[...] = 0
     together = max(1, CACHED // (2 * m * n))
-    for i in range(0, number, together):
+    for i in range(0, pieces, together):
         terms = np.matmul(left[i : i + together], right[i : i + together])
         np.add(total, np.add.reduce(terms, axis=0), out=total)
 
@@ -221,3 +231,13 @@ def sum_of_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 def _divisor(size: int) -> int:
     """The side of a tile."""
     return next((side for side in (PANEL, PANEL // 2) if size % side == 0), size)
+
+
+def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``aᵀ @ b`` for stacks of matrices (G, k, m) and (G, k, n), with the sum in pieces for BLAS's small kernels."""
+    G, k, m = a.shape
+    n = b.shape[2]
+    fitting = (length for length in range(min(k, SMALL // (m * n)), 23, -1) if k % length == 0)
+    length = next(fitting, k) if has_small_kernels(a.dtype) else k
+    left, right = (matrix.reshape(G, k // length, length, -1) for matrix in (a, b))
+    return np.add.reduce(np.matmul(left.transpose(0, 1, 3, 2), right), axis=1)

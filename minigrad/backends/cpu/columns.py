@@ -4,22 +4,26 @@ With channels last a row of the kernel is one run of KW·C numbers, and a part o
 between the copy and the product. Where such runs are long enough, only they are copied ("rows"): a row of the output is then
 the sum of KH products of row-shifted views of one buffer, a third of the copying for a 3×3 kernel. Where the weights are too
 large for the cache, the columns of many windows are laid out first, and the product is cut by output channels.
+
+Products with few columns are slow. So where there are few output channels, neighbouring pixels are computed as if they were
+channels of one ("joined pixels"): with a wider window, and zeros in the weights where a pixel's own window does not reach.
+
+The planes of all functions here are ``windows.padded``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .blas import SMALL, Gemm, address, product
-from .elementwise import contiguous
+from .blas import Gemm, Panels, address, product, sum_of_tiles, sums_of_products
+from .elementwise import contiguous, copy
 from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS
 from .threads import for_each, scratch
-from .windows import Block, Windows, blocks, each_tap, planes_size, read
+from .windows import Block, Windows, as_runs, blocks, each_tap, view, view_of_runs
 
 GROUP = 1 << 23
 """The bytes of the columns that are laid out before a product, where the weights are heavy."""
@@ -29,7 +33,7 @@ SLICES = 8
 """Into how many sums the parts of a gradient are dealt out, each added up by one thread."""
 
 
-def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups: int, way: str, y: np.ndarray) -> None:
+def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups: int, way: str, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
     O = len(w)  # noqa: E741
     if way == DEPTHWISE:
@@ -39,40 +43,95 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
     elif way == ROWS:
         _by_rows(x, contiguous(w.transpose(2, 3, 1, 0)), bias, windows, y)
     elif way == WINDOWS:
-        _by_windows(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, O), bias, windows, y)
+        pixels = joined_pixels(windows, O)
+        if pixels > 1:
+            w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
+            bias = None if bias is None else np.tile(bias, pixels)
+        _by_windows(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, len(w)), bias, windows, y)
     elif w.strides[0] < w.strides[1]:  # turned weights lie the other way round
         _by_phases(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, O), bias, windows, y)
     else:
         _by_phases(x, contiguous(w.transpose(0, 2, 3, 1)).reshape(O, -1).T, bias, windows, y)
 
 
-def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows, groups: int, way: str) -> np.ndarray:
+def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, groups: int, way: str) -> np.ndarray:
     """The gradient by the weight, (O, C/G, KH, KW), from (N, H, W, C) and (N, OH, OW, O)."""
+    if way == WINDOWS:
+        pixels = joined_pixels(windows, dy.shape[3])
+        joined = _joined(windows, pixels)
+        dw = _weight_grad_by_windows(x, _pixels_as_channels(dy, pixels), joined)
+        return _narrower(_as_weight(dw, joined.kernel_size), pixels, windows)
+    if way == GROUPS:
+        return _weight_grad_by_groups(x, dy, windows, groups)
     if way == DEPTHWISE:
         dw = _weight_grad_depthwise(x, dy, windows)
-    elif way == GROUPS:
-        dw = _weight_grad_by_groups(x, dy, windows, groups)
     elif way == ROWS:
         dw = _weight_grad_by_rows(x, dy, windows)
-    elif way == WINDOWS:
-        dw = _weight_grad_by_windows(x, dy, windows)
     else:
         dw = _weight_grad_by_phases(x, dy, windows)
-    return dw.reshape(dy.shape[3], *windows.kernel_size, -1).transpose(0, 3, 1, 2)
+    return _as_weight(dw, windows.kernel_size)
+
+
+def _as_weight(dw: np.ndarray, kernel_size: tuple[int, int]) -> np.ndarray:
+    """(O, KH·KW·C) -> (O, C, KH, KW): a view."""
+    return dw.reshape(len(dw), *kernel_size, -1).transpose(0, 3, 1, 2)
+
+
+# --- joined pixels ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(1024)
+def joined_pixels(windows: Windows, O: int) -> int:  # noqa: E741
+    """How many neighbouring pixels are computed as one: as few as give the product 32 columns, where that can be."""
+    columns = windows.columns
+    if columns.dilation > 1 or windows.kernel_size == (1, 1):
+        return 1
+    fitting = (n for n in range(1, 9) if columns.windows % n == 0 and 32 <= n * O <= 48)
+    return 1 if O >= 32 else next(fitting, 1)
+
+
+def _joined(windows: Windows, pixels: int) -> Windows:
+    """The windows that are as wide as those of so many neighbouring pixels together."""
+    rows, columns = windows
+    taps = columns.taps + (pixels - 1) * columns.stride
+    return Windows(rows, columns._replace(taps=taps, stride=pixels * columns.stride))
+
+
+def _pixels_as_channels(y: np.ndarray, pixels: int) -> np.ndarray:
+    """(N, OH, OW, O) -> (N, OH, OW/pixels, pixels·O): a view."""
+    N, OH, OW, O = y.shape  # noqa: E741
+    return y.reshape(N, OH, OW // pixels, pixels * O)
+
+
+def _wider(w: np.ndarray, pixels: int, windows: Windows) -> np.ndarray:
+    """The weights (pixels·O, C, KH, wider KW) of joined pixels."""
+    O, C, KH, KW = w.shape  # noqa: E741
+    stride = windows.columns.stride
+    result = np.zeros((pixels, O, C, KH, KW + (pixels - 1) * stride), w.dtype)
+    for i in range(pixels):
+        result[i, ..., i * stride : i * stride + KW] = w
+    return result.reshape(pixels * O, C, KH, -1)
+
+
+def _narrower(dw: np.ndarray, pixels: int, windows: Windows) -> np.ndarray:
+    """The gradient by the weight from that by the weights of joined pixels: the transpose of ``_wider``."""
+    if pixels == 1:
+        return dw
+    stride, KW = windows.columns.stride, windows.columns.taps
+    parts = dw.reshape(pixels, len(dw) // pixels, *dw.shape[1:])
+    return sum(parts[i, ..., i * stride : i * stride + KW] for i in range(1, pixels)) + parts[0, ..., :KW]
 
 
 # --- whole windows ------------------------------------------------------------------------------------------------------
 
 
-def _lay_out(x: np.ndarray, windows: Windows, block: Block, planes: np.ndarray, matrix: np.ndarray, groups: int = 1) -> None:
-    """The windows of a block as rows of a matrix (n·rows·OW, KH·KW·C), or of one for each group (G, ..., KH·KW·C/G)."""
-    found = read(x, windows, block, 0, planes)
-    if groups == 1:
-        np.copyto(matrix.reshape(found.shape), found)
-        return
-    n, r, OW, KH, KW, C = found.shape
-    found = found.reshape(n, r, OW, KH, KW, groups, C // groups).transpose(5, 0, 1, 2, 3, 4, 6)
-    np.copyto(matrix.reshape(found.shape), found)
+def _lay_out(x: np.ndarray, windows: Windows, block: Block, matrix: np.ndarray) -> None:
+    """The windows of a block as rows of a matrix (n·rows·OW, KH·KW·C)."""
+    if windows.columns.dilation > 1:
+        found, places = view(x, windows, block), matrix
+    else:
+        found, places = view_of_runs(x, windows, block), as_runs(matrix, windows.columns.taps * x.shape[3])
+    np.copyto(places.reshape(found.shape), found)
 
 
 def _row_length(x: np.ndarray, windows: Windows) -> int:
@@ -88,21 +147,54 @@ def _by_windows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np
     """Columns and product in one part; ``w`` is (KH·KW·C, O)."""
     K, O = w.shape  # noqa: E741
     OH, OW = windows.output_size
-    limit = min(PART, max(64, SMALL // (K * O)) * K * x.itemsize) if SMALL // (K * O) >= 256 else PART
-    cuts = blocks(len(x), OH, OW * K * x.itemsize, limit)
+    panels = Panels(w)
+    cuts = blocks(len(x), OH, OW * K * x.itemsize, PART)
 
     def part(i: int) -> None:
         block = cuts[i]
         rows = _count(windows, block)
-        planes, matrix = scratch(planes_size(x, windows, block), rows * K, dtype=x.dtype)
+        (matrix,) = scratch(rows * K, dtype=x.dtype)
         matrix = matrix.reshape(rows, K)
-        _lay_out(x, windows, block, planes, matrix)
+        _lay_out(x, windows, block, matrix)
         here = y[block.images, block.rows].reshape(rows, O)
-        np.matmul(matrix, w, out=here)
+        panels.multiply(matrix[None], here[None])
         if bias is not None:
             np.add(here, bias, out=here)
 
     for_each(len(cuts), part)
+
+
+def _weight_grad_by_windows(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
+    N, OH, OW, O = dy.shape  # noqa: E741
+    K = _row_length(x, windows)
+    cuts = blocks(N, OH, OW * K * x.itemsize, PART)
+
+    def add(i: int, total: np.ndarray) -> None:
+        block = cuts[i]
+        rows = _count(windows, block)
+        matrix, term = scratch(rows * K, O * K, dtype=x.dtype)
+        matrix, term = matrix.reshape(rows, K), term.reshape(O, K)
+        _lay_out(x, windows, block, matrix)
+        sum_of_tiles(dy[block.images, block.rows].reshape(rows, O).T, matrix, term)
+        np.add(total, term, out=total)
+
+    return _sum_in_slices(len(cuts), add, (O, K), dy.dtype)
+
+
+def _sum_in_slices(parts: int, add: Callable[[int, np.ndarray], None], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """The sum of what ``add(part, total)`` adds: in a fixed number of slices, each one thread's, which are added last."""
+    slices = min(SLICES, parts)
+    sums = np.zeros((slices, *shape), dtype)
+
+    def add_slice(i: int) -> None:
+        for part in range(i * parts // slices, (i + 1) * parts // slices):
+            add(part, sums[i])
+
+    for_each(slices, add_slice)
+    return np.add.reduce(sums, axis=0)
+
+
+# --- the windows of many images, then one product -----------------------------------------------------------------------
 
 
 def _groups_of_images(x: np.ndarray, windows: Windows) -> list[tuple[slice, tuple[Block, ...], np.ndarray]]:
@@ -123,10 +215,7 @@ def _lay_out_group(x: np.ndarray, windows: Windows, cuts: tuple[Block, ...], mat
     places = matrix.reshape(len(x), OH, OW, -1)
 
     def part(i: int) -> None:
-        block = cuts[i]
-        (planes,) = scratch(planes_size(x, windows, block), dtype=x.dtype)
-        found = read(x, windows, block, 0, planes)
-        np.copyto(places[block.images, block.rows].reshape(found.shape), found)
+        _lay_out(x, windows, cuts[i], places[cuts[i].images, cuts[i].rows])
 
     for_each(len(cuts), part)
 
@@ -161,181 +250,167 @@ def _weight_grad_by_phases(x: np.ndarray, dy: np.ndarray, windows: Windows) -> n
 # --- runs of kernel rows ------------------------------------------------------------------------------------------------
 
 
-class _Runs(NamedTuple):
-    """Where the runs (of KW·C numbers) of the input's rows that a block reaches go, so that a kernel row's are a matrix.
-
-    Rows of the input that are a stride apart lie together, in one phase of the buffer (phases, n, rows, OW, KW, C).
-    """
-
-    block: Block
-    shape: tuple[int, ...]
-    size: int
-    copies: tuple[tuple[Any, Any], ...]
-    """Places in the buffer, each with what of the input goes there."""
-    zeros: tuple[Any, ...]
-    """Places in the buffer that lie in the padding."""
-    kernel_rows: tuple[Any, ...]
-    """For each row of the kernel the place of its runs in the buffer."""
-
-    def lay_out(self, x: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-        runs = buffer.reshape(self.shape)
-        for place in self.zeros:
-            runs[place] = 0
-        for place, source in self.copies:
-            runs[place] = x[source]
-        return runs
-
-    def matrices(self, runs: np.ndarray) -> list[np.ndarray]:
-        """For each row of the kernel the matrices of all images, (n, rows·OW, KW·C): views."""
-        shape = self.shape[1], -1, self.shape[4] * self.shape[5]
-        return [runs[place].reshape(shape) for place in self.kernel_rows]
-
-
-@lru_cache(1024)
-def _runs(images: int, H: int, C: int, O: int, itemsize: int, windows: Windows) -> tuple[_Runs, ...]:  # noqa: E741
-    """A plan for every block; the blocks fit into the cache, and into BLAS's small products where these are the faster ones."""
-    OH, OW = windows.output_size
-    K = windows.columns.taps * C
-    limit = PART
-    height = SMALL // (K * O * OW)
-    if height * OW >= 256 and height < OH:
-        limit = height * OW * K * itemsize
-    return tuple(_runs_of(block, H, C, windows) for block in blocks(images, OH, OW * K * itemsize, limit))
-
-
-def _runs_of(block: Block, H: int, C: int, windows: Windows) -> _Runs:
+def _runs(x: np.ndarray, windows: Windows, block: Block, buffer: np.ndarray) -> list[np.ndarray]:
+    """The runs of KW·C numbers that a block reaches, copied to the buffer; for each kernel row, views (n, rows·OW, KW·C)."""
     rows, columns = windows
-    n, height = block.images.stop - block.images.start, block.rows.stop - block.rows.start
-    steps = [divmod(u * rows.dilation, rows.stride) for u in range(rows.taps)]
-    phases = sorted({phase for _, phase in steps})
-    reach = height + steps[-1][0]
-    copies: list[tuple[Any, Any]] = []
-    zeros: list[Any] = []
-    every = slice(None)
-    first, _ = rows.span(block.rows.start, block.rows.stop)
-    for i, phase in enumerate(phases):
-        top = first + phase
-        above = min(reach, max(0, -(top // rows.stride)))
-        below = max(above, min(reach, (H - 1 - top) // rows.stride + 1))
-        zeros += [(i, every, part) for part in (slice(0, above), slice(below, reach)) if part.start < part.stop]
-        if above == below:
-            continue
-        inside, start = slice(above, below), top + above * rows.stride
-        lines = slice(start, start + (below - above - 1) * rows.stride + 1, rows.stride)
-        for v in range(columns.taps):
-            here, there = columns.hits(v)
-            copies.append(((i, every, inside, here, v), (block.images, lines, there)))
-            edges = (slice(0, here.start), slice(here.stop, columns.windows))
-            zeros += [(i, every, inside, part, v) for part in edges if part.start < part.stop]
-    shape = len(phases), n, reach, columns.windows, columns.taps, C
-    kernel_rows = tuple((phases.index(phase), every, slice(step, step + height)) for step, phase in steps)
-    return _Runs(block, shape, prod(shape), tuple(copies), tuple(zeros), kernel_rows)
+    length = columns.taps * x.shape[3]
+    reach = block.rows.stop - block.rows.start + rows.taps - 1
+    every = Windows(rows._replace(taps=1), columns)
+    found = view_of_runs(x, every, Block(block.images, slice(block.rows.start, block.rows.start + reach)))[..., 0]
+    runs = buffer[: found.size * length]
+    np.copyto(as_runs(runs, length).reshape(found.shape), found)
+    flat = runs.reshape(len(found), reach * columns.windows, length)
+    return [flat[:, u * columns.windows : (u + reach - rows.taps + 1) * columns.windows] for u in range(rows.taps)]
+
+
+def _runs_size(x: np.ndarray, windows: Windows, block: Block) -> int:
+    reach = block.rows.stop - block.rows.start + windows.rows.taps - 1
+    return (block.images.stop - block.images.start) * reach * windows.columns.windows * windows.columns.taps * x.shape[3]
 
 
 def _by_rows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.ndarray) -> None:
     """A product per kernel row, the later ones added to the first; ``w`` is (KH, KW, C, O)."""
-    KH, _, C, O = w.shape  # noqa: E741
-    plans = _runs(len(x), x.shape[1], C, O, x.itemsize, windows)
-    w = w.reshape(KH, -1, O)
+    KH, KW, C, O = w.shape  # noqa: E741
+    OH, OW = windows.output_size
+    cuts = blocks(len(x), OH, OW * KW * C * x.itemsize, PART)
+    panels = [Panels(row) for row in w.reshape(KH, KW * C, O)]
 
     def part(i: int) -> None:
-        plan = plans[i]
-        here = y[plan.block.images, plan.block.rows].reshape(plan.shape[1], -1, O)
-        buffer, term = scratch(plan.size, here.size, dtype=x.dtype)
+        block = cuts[i]
+        here = y[block.images, block.rows]
+        here = here.reshape(len(here), -1, O)
+        buffer, term = scratch(_runs_size(x, windows, block), here.size, dtype=x.dtype)
         term = term.reshape(here.shape)
-        first, *others = plan.matrices(plan.lay_out(x, buffer))
-        np.matmul(first, w[0], out=here)
-        for u, matrix in enumerate(others, 1):
-            np.add(here, np.matmul(matrix, w[u], out=term), out=here)
+        for u, matrices in enumerate(_runs(x, windows, block, buffer)):
+            panels[u].multiply(matrices, term if u else here)
+            if u:
+                np.add(here, term, out=here)
         if bias is not None:
             np.add(here, bias, out=here)
 
-    for_each(len(plans), part)
+    for_each(len(cuts), part)
 
 
 def _weight_grad_by_rows(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
-    C, O = x.shape[3], dy.shape[3]  # noqa: E741
-    KH, KW = windows.kernel_size
-    K = KW * C
-    plans = _runs(len(x), x.shape[1], C, O, x.itemsize, windows)
-
-    def add(i: int, total: np.ndarray) -> None:
-        plan = plans[i]
-        n = plan.shape[1]
-        above = dy[plan.block.images, plan.block.rows].reshape(n, -1, O)
-        buffer, terms = scratch(plan.size, n * K * O, dtype=x.dtype)
-        terms = terms.reshape(n, K, O)
-        for u, matrix in enumerate(plan.matrices(plan.lay_out(x, buffer))):
-            np.matmul(matrix.transpose(0, 2, 1), above, out=terms)
-            total[u] += terms[0] if n == 1 else terms.sum(axis=0)
-
-    return _as_weight(_sum_in_slices(len(plans), add, (KH, K, O), dy.dtype))
-
-
-def _weight_grad_by_windows(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
     N, OH, OW, O = dy.shape  # noqa: E741
-    K = _row_length(x, windows)
+    KH, KW = windows.kernel_size
+    K = KW * x.shape[3]
     cuts = blocks(N, OH, OW * K * x.itemsize, PART)
 
     def add(i: int, total: np.ndarray) -> None:
         block = cuts[i]
-        rows = _count(windows, block)
-        planes, matrix, term = scratch(planes_size(x, windows, block), rows * K, K * O, dtype=x.dtype)
-        matrix = matrix.reshape(rows, K)
-        _lay_out(x, windows, block, planes, matrix)
-        total += np.matmul(matrix.T, dy[block.images, block.rows].reshape(rows, O), out=term.reshape(K, O))
+        above = dy[block.images, block.rows]
+        above = above.reshape(len(above), -1, O)
+        buffer, term = scratch(_runs_size(x, windows, block), K * O, dtype=x.dtype)
+        term = term.reshape(O, K)
+        for u, matrices in enumerate(_runs(x, windows, block, buffer)):
+            if len(above) == 1:
+                sum_of_tiles(above[0].T, matrices[0], term)
+            else:
+                np.add.reduce(sums_of_products(above, matrices), axis=0, out=term)
+            np.add(total[u], term, out=total[u])
 
-    return _as_weight(_sum_in_slices(len(cuts), add, (K, O), dy.dtype))
-
-
-def _sum_in_slices(parts: int, add: Callable[[int, np.ndarray], None], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """The sum of what ``add(part, total)`` adds: in a fixed number of slices, each one thread's, which are added last."""
-    slices = min(SLICES, parts)
-    sums = np.zeros((slices, *shape), dtype)
-
-    def add_slice(i: int) -> None:
-        for part in range(i * parts // slices, (i + 1) * parts // slices):
-            add(part, sums[i])
-
-    for_each(slices, add_slice)
-    return np.add.reduce(sums, axis=0)
-
-
-def _as_weight(total: np.ndarray) -> np.ndarray:
-    """(..., O) -> (O, KH·KW·C)."""
-    return total.reshape(-1, total.shape[-1]).T
+    total = _sum_in_slices(len(cuts), add, (KH, O, K), dy.dtype)
+    return total.transpose(1, 0, 2).reshape(O, KH * K)
 
 
 # --- groups -------------------------------------------------------------------------------------------------------------
 
 
 def _by_groups(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups: int, y: np.ndarray) -> None:
-    O, CG, KH, KW = w.shape  # noqa: E741
-    together = joined(groups, CG, O // groups)
+    """The windows of a group in memory of their own, many groups in a part; narrow groups several as one."""
+    O, CG = w.shape[:2]  # noqa: E741
+    together = joined(windows, groups, CG, O // groups)
     if together > 1:
-        w, groups, CG = _block_diagonal(w, groups, together), groups // together, CG * together
-    OH, OW = windows.output_size
-    K = KH * KW * CG
-    matrices = np.ascontiguousarray(w.reshape(groups, O // groups, CG, KH, KW).transpose(0, 3, 4, 2, 1)).reshape(groups, K, -1)
-    cuts = blocks(len(x), OH, OW * K * groups * x.itemsize, PART)
+        w, groups = _block_diagonal(w, groups, together), groups // together
+    pixels = joined_pixels(windows, O // groups)
+    weights = w.reshape(groups, -1, *w.shape[1:])
+    weights = np.stack([_wider(weight, pixels, windows) for weight in weights]) if pixels > 1 else weights
+    windows = _joined(windows, pixels)
+    inputs = _by_group(x, groups)
+    outputs = np.empty((groups, len(x), *windows.output_size, weights.shape[1]), y.dtype)
+    matrices = contiguous(weights.transpose(0, 3, 4, 2, 1)).reshape(groups, -1, weights.shape[1])
+    parts = _parts_of_groups(inputs, windows)
 
     def part(i: int) -> None:
-        block = cuts[i]
-        rows = _count(windows, block)
-        planes, matrix, result = scratch(planes_size(x, windows, block), groups * rows * K, rows * O, dtype=x.dtype)
-        matrix = matrix.reshape(groups, rows, K)
-        _lay_out(x, windows, block, planes, matrix, groups)
-        products = np.matmul(matrix, matrices, out=result.reshape(groups, rows, O // groups))
-        here = y[block.images, block.rows].reshape(rows, groups, O // groups)
-        here[...] = products.transpose(1, 0, 2)
-        if bias is not None:
-            np.add(here.reshape(rows, O), bias, out=here.reshape(rows, O))
+        here, cuts = parts[i]
+        panels = Panels(matrices[here])
+        for block in cuts:
+            matrix = _columns_of_groups(inputs[here], windows, block)
+            result = outputs[here].reshape(-1, *outputs.shape[2:])[block.images, block.rows]
+            panels.multiply(matrix, result.reshape(*matrix.shape[:2], -1))
 
-    for_each(len(cuts), part)
+    for_each(len(parts), part)
+    copy(
+        as_runs(outputs, O // groups).reshape(groups, *y.shape[:3]).transpose(1, 2, 3, 0),
+        as_runs(y, O // groups).reshape(*y.shape[:3], groups),
+    )
+    if bias is not None:
+        np.add(y, bias, out=y)
 
 
-def joined(groups: int, CG: int, OG: int) -> int:
-    """How many groups are computed as one, whose weights between them are zero: products of four columns crawl."""
+def _weight_grad_by_groups(x: np.ndarray, dy: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
+    O = dy.shape[3]  # noqa: E741
+    together = joined(windows, groups, x.shape[3] // groups, O // groups)
+    groups //= together
+    pixels = joined_pixels(windows, O // groups)
+    joined_windows = _joined(windows, pixels)
+    inputs, above = _by_group(x, groups), _by_group(dy, groups)
+    above = above.reshape(groups, *_pixels_as_channels(above[0], pixels).shape)
+    parts = _parts_of_groups(inputs, joined_windows)
+    dw = np.zeros((groups, above.shape[-1], _row_length(inputs[0], joined_windows)), dy.dtype)
+
+    def part(i: int) -> None:
+        here, cuts = parts[i]
+        for block in cuts:
+            matrix = _columns_of_groups(inputs[here], joined_windows, block)
+            rows = above[here].reshape(-1, *above.shape[2:])[block.images, block.rows].reshape(*matrix.shape[:2], -1)
+            dw[here] += sums_of_products(rows, matrix)
+
+    for_each(len(parts), part)
+    narrow = [_narrower(_as_weight(of_group, joined_windows.kernel_size), pixels, windows) for of_group in dw]
+    return _diagonal_blocks(np.concatenate(narrow), groups * together, together)
+
+
+def _parts_of_groups(inputs: np.ndarray, windows: Windows) -> list[tuple[slice, tuple[Block, ...]]]:
+    """Groups for a part of the work, and blocks of the images of all of them: one where they fit into the cache together."""
+    groups, N = inputs.shape[:2]
+    OH, OW = windows.output_size
+    row_bytes = OW * _row_length(inputs[0], windows) * inputs.itemsize
+    together = max(1, min(-(-groups // 4), PART // (N * OH * row_bytes)))
+    found = []
+    for i in range(0, groups, together):
+        here = slice(i, min(i + together, groups))
+        whole = (Block(slice(0, (here.stop - i) * N), slice(0, OH)),)
+        found.append((here, whole if together > 1 else blocks(N, OH, row_bytes, PART)))
+    return found
+
+
+def _columns_of_groups(inputs: np.ndarray, windows: Windows, block: Block) -> np.ndarray:
+    """The windows of a block of some groups (G, N, H, W, C) as matrices (G, rows, KH·KW·C) in scratch memory."""
+    planes = inputs.reshape(-1, *inputs.shape[2:])
+    rows = _count(windows, block)
+    (matrix,) = scratch(rows * _row_length(planes, windows), dtype=inputs.dtype)
+    matrix = matrix.reshape(len(inputs), rows // len(inputs), -1)
+    _lay_out(planes, windows, block, matrix)
+    return matrix
+
+
+def _by_group(x: np.ndarray, groups: int) -> np.ndarray:
+    """(N, H, W, C) -> (G, N, H, W, C/G): a copy."""
+    N, H, W, C = x.shape
+    result = np.empty((groups, N, H, W, C // groups), x.dtype)
+    copy(
+        as_runs(x, C // groups).reshape(N, H, W, groups).transpose(3, 0, 1, 2),
+        as_runs(result, C // groups).reshape(result.shape[:4]),
+    )
+    return result
+
+
+def joined(windows: Windows, groups: int, CG: int, OG: int) -> int:
+    """How many groups are computed as one, whose weights between them are zero: where joining pixels does not help."""
+    if joined_pixels(windows, OG) > 1:
+        return 1
     return max(n for n in range(1, groups + 1) if groups % n == 0 and (n == 1 or n * max(CG, OG) <= JOINED))
 
 
@@ -349,32 +424,11 @@ def _block_diagonal(w: np.ndarray, groups: int, together: int) -> np.ndarray:
     return result.reshape(O, together * CG, KH, KW)
 
 
-def _diagonal_blocks(dw: np.ndarray, groups: int, together: int, taps: int) -> np.ndarray:
-    """(G/together, together · O/G, KH·KW·together·C/G) -> (O, KH·KW·C/G)."""
-    parts = dw.reshape(groups // together, together, dw.shape[1] // together, taps, together, -1)
-    diagonal = np.stack([parts[:, i, :, :, i] for i in range(together)], axis=1)
-    return diagonal.reshape(groups * parts.shape[2], -1)
-
-
-def _weight_grad_by_groups(x: np.ndarray, dy: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
-    N, OH, OW, O = dy.shape  # noqa: E741
-    together = joined(groups, x.shape[3] // groups, O // groups)
-    if together > 1:
-        dw = _weight_grad_by_groups(x, dy, windows, groups // together)
-        return _diagonal_blocks(dw, groups, together, windows.rows.taps * windows.columns.taps)
-    K = _row_length(x, windows) // groups
-    cuts = blocks(N, OH, OW * K * groups * x.itemsize, PART)
-
-    def add(i: int, total: np.ndarray) -> None:
-        block = cuts[i]
-        rows = _count(windows, block)
-        planes, matrix, term = scratch(planes_size(x, windows, block), groups * rows * K, O * K, dtype=x.dtype)
-        matrix = matrix.reshape(groups, rows, K)
-        _lay_out(x, windows, block, planes, matrix, groups)
-        by_group = dy[block.images, block.rows].reshape(rows, groups, O // groups).transpose(1, 2, 0)
-        total += np.matmul(by_group, matrix, out=term.reshape(groups, O // groups, K))
-
-    return _sum_in_slices(len(cuts), add, (groups, O // groups, K), dy.dtype)
+def _diagonal_blocks(dw: np.ndarray, groups: int, together: int) -> np.ndarray:
+    """The transpose of ``_block_diagonal``: (O, together · C/G, KH, KW) -> (O, C/G, KH, KW)."""
+    O, C, KH, KW = dw.shape  # noqa: E741
+    parts = dw.reshape(groups // together, together, O // groups, together, C // together, KH, KW)
+    return np.stack([parts[:, i, :, i] for i in range(together)], axis=1).reshape(O, -1, KH, KW)
 
 
 def _weight_grad_depthwise(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
@@ -383,8 +437,7 @@ def _weight_grad_depthwise(x: np.ndarray, dy: np.ndarray, windows: Windows) -> n
 
     def add(i: int, total: np.ndarray) -> None:
         block = cuts[i]
-        (planes,) = scratch(planes_size(x, windows, block), dtype=x.dtype)
-        for k, tap in enumerate(each_tap(read(x, windows, block, 0, planes))):
+        for k, tap in enumerate(each_tap(view(x, windows, block))):
             total[k] += np.einsum("nhwc,nhwc->c", tap, dy[block.images, block.rows])
 
     return _sum_in_slices(len(cuts), add, (windows.rows.taps * windows.columns.taps, C), dy.dtype).T
@@ -399,9 +452,9 @@ def _depthwise(x: np.ndarray, filters: np.ndarray, bias: Any, windows: Windows, 
     def part(i: int) -> None:
         block = cuts[i]
         here = y[block.images, block.rows]
-        planes, term = scratch(planes_size(x, windows, block), here.size, dtype=x.dtype)
+        (term,) = scratch(here.size, dtype=x.dtype)
         term = term.reshape(here.shape)
-        for k, tap in enumerate(each_tap(read(x, windows, block, 0, planes))):
+        for k, tap in enumerate(each_tap(view(x, windows, block))):
             if k == 0:
                 np.multiply(tap, filters[k], out=here)
             else:

@@ -48,7 +48,7 @@ def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:
 def copy(source: np.ndarray, target: np.ndarray) -> None:
     """Write an array, or what broadcasts to it, to another, whatever their memory orders."""
     source = np.broadcast_to(source, target.shape)
-    if target.size < LARGE:
+    if target.nbytes < 4 * LARGE:
         np.copyto(target, source)
     else:
         _by_first_dim(lambda here: np.copyto(target[here], source[here]), target)
@@ -56,7 +56,7 @@ def copy(source: np.ndarray, target: np.ndarray) -> None:
 
 def _by_first_dim(work: Callable[[slice], Any], like: np.ndarray) -> None:
     """Call ``work`` for slices of the first dim of a large array."""
-    together = max(1, BLOCK * len(like) // like.size)
+    together = max(1, 4 * BLOCK * len(like) // like.nbytes)
 
     def part(i: int) -> None:
         work(slice(i * together, (i + 1) * together))

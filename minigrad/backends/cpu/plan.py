@@ -29,12 +29,14 @@ GAIN = 0.53
 both sides it is 0.66, and both ways are as fast."""
 FEWEST_TILES = 48
 """Below it the weights' transform, which is the same for any number of tiles, costs more than the products save."""
-PART = 1 << 20
-"""The bytes of a part's columns."""
+PART = 1 << 21
+"""The bytes of a part's columns: with fewer, the threads wait for each other to prepare their calls."""
 HEAVY = 1 << 20
 """The bytes from which weights do not stay in the cache beside a part."""
 LONG = 40
 """The numbers in a run from which a product per kernel row pays."""
+WIDE = 400
+"""The windows of an image from which it does: it takes more calls."""
 
 _algorithm = "auto"
 
@@ -67,7 +69,7 @@ def _way_of(
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
     fits = weight <= 4 * heavy and PART // (run * itemsize) >= 256  # so many rows that packing the weights does not count
-    if KH > 1 and run >= LONG and OH * OW >= 64 and fits:
+    if KH > 1 and unit_steps and run >= LONG and OH * OW >= WIDE and fits:
         return ROWS
     return WINDOWS if weight <= heavy else PHASES
 
