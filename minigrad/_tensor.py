@@ -57,7 +57,18 @@ class Tensor:
             [6., 8.]])
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_grad", "_hooks", "_requires_grad", "_version", "_view", "array", "node")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_deferred",
+        "_grad",
+        "_hooks",
+        "_requires_grad",
+        "_version",
+        "_view",
+        "array",
+        "node",
+    )
     __array_priority__ = 1000
     __array_ufunc__ = None
 
@@ -65,6 +76,8 @@ class Tensor:
     """The backend's own array (NumPy's, CuPy's): the memory itself."""
     node: Operation | None
     """The operation that made this tensor, if it is on the tape."""
+    _deferred: Any
+    """What computes the array when it is first asked for, or None (autograd/deferred.py)."""
     _grad: Tensor | None
     _hooks: TensorHooks | None
     _requires_grad: _bool
@@ -78,10 +91,17 @@ class Tensor:
             data = ops.tensor(data, dtype=float).array
         backend_of(data)
         self.array = data
-        self.node = self._grad = self._hooks = self._version = self._view = None
+        self.node = self._grad = self._hooks = self._version = self._view = self._deferred = None
         self._requires_grad = False
         if requires_grad:
             self.requires_grad_()
+
+    def __getattr__(self, name: str) -> Any:
+        """Of a deferred tensor the array, which from then on is there; Python asks here for what it has not found."""
+        if name == "array" and self._deferred is not None:
+            self.array, self._deferred = self._deferred(False), None
+            return self.array
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # --- autograd ------------------------------------------------------------------------------------------------------------
 

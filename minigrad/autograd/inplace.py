@@ -15,6 +15,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..dtypes import FLOATING, category
+from .deferred import compute_waiting
 from .modes import modes
 from .operation import Operation, edge_of, wrap
 from .versions import version_of
@@ -56,7 +57,8 @@ def write(tensor: Tensor, operation: Operation, *others: Any) -> Tensor:
 
 
 def check_writable(tensor: Tensor, name: str, recorded: bool) -> None:
-    """Raise, as PyTorch does, where an in-place operation would break the tape."""
+    """Raise, as PyTorch does, where an in-place operation would break the tape; what waits for the old values gets them."""
+    compute_waiting(tensor)
     if tensor._version is not None and tensor._version.inference and not modes.inference:
         raise RuntimeError(
             f"{name}: a tensor made in inference_mode can be changed in place only inside it; write to its .clone()"

@@ -48,7 +48,7 @@ def wrap(array: Any, node: Any = None) -> Tensor:
     tensor.array = array
     tensor.node = node
     tensor._requires_grad = node is not None
-    tensor._grad = tensor._view = tensor._hooks = None
+    tensor._grad = tensor._view = tensor._hooks = tensor._deferred = None
     tensor._version = inference_version() if modes.inference else None
     return tensor
 

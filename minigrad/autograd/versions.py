@@ -23,6 +23,8 @@ class Version:
     writer = ""
     written_at: tuple[CodeType, int] | None = None
     inference = False
+    waiting: Any = ()
+    """Weak references to tensors that are to be computed from this memory as it is now (deferred.py)."""
 
     def bump(self, writer: str) -> None:
         """Note a change in place by the operation named ``writer``."""

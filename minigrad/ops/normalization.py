@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.deferred import deferred, is_held_once
 from ..autograd.inplace import check_writable
-from ..autograd.operation import Operation
-from ..autograd.versions import version_of
+from ..autograd.modes import modes
+from ..autograd.operation import NOT_RECORDED, Operation, wrap
+from ..autograd.versions import callers_line, version_of
+from ..autograd.views import set_node
 from ..backends import backend_of
 from ..dtypes import FLOATING
 from .arguments import as_integer, as_integers, check_tensor
 from .broadcasting import sum_to
 from .conversion import cast
+from .masking import keep_positive
 from .pooling import AvgPool2d
 from .shape import reshaped
 
@@ -35,35 +39,92 @@ class Normalize(Operation):
         self.eps = eps
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
+        return self.prepare(x, weight, bias)(False)
+
+    def prepare(self, x: Any, weight: Any, bias: Any) -> Any:
+        """Take the statistics; returns what computes the result, as ``deferred`` wants it."""
         self.save_input(0)
         self.save_input(1)
-        weight, bias = (None if a is None else a.reshape(self.affine_shape) for a in (weight, bias))
-        y, *self.statistics = self.backend.normalize(x, self.axes, weight, bias, self.eps)
-        return y
+        mean, var = self.statistics = self.backend.moments(x, self.axes)
+        affine = [None if a is None else self.xp.array(a.reshape(self.affine_shape), copy=True) for a in (weight, bias)]
+        backend, eps = self.backend, self.eps
+        return lambda positive: backend.normalize(x, mean, var, *affine, eps, positive)
+
+    def defer(self, *inputs: Any) -> Tensor:
+        """``apply``, but the result is computed later where that makes no difference."""
+        if not is_held_once(inputs[0]):
+            return self.apply(*inputs)
+        compute = self.prepare(*self.gather(inputs))
+        self.inputs = None
+        return deferred(None if self.edges is NOT_RECORDED else self, inputs[0], compute)
 
     def backward(self, grad: Tensor) -> Any:
-        gradients = NormalizeGrad(self, self.input(1) is not None).apply(grad, self.input(0), self.input(1))
-        if isinstance(gradients, Tensor):
-            return gradients, None, None
-        return gradients
+        return NormalizeGrad(self).gradients(grad, self.input(0), self.input(1))
+
+
+class NormalizeRelu(Operation):
+    """ReLU of a ``Normalize``, whose place on the tape it takes: one kernel writes the result of both, one both gradients."""
+
+    def __init__(self, normalize: Normalize):
+        self.axes, self.affine_shape, self.eps = normalize.axes, normalize.affine_shape, normalize.eps
+        self.statistics = normalize.statistics
+        self.record(normalize.backend, normalize.edges)
+        self.saved, self.saved_at = dict(normalize.saved), callers_line()
+        self.save_output()
+
+    def backward(self, grad: Tensor) -> Any:
+        x, weight, output = self.input(0), self.input(1), self.output()
+        if modes.grad:
+            return NormalizeGrad(self).gradients(keep_positive(grad, output), x, weight)
+        return NormalizeGrad(self, output.array).gradients(grad, x, weight)
+
+
+def normalized_relu(normalized: Tensor, inplace: bool) -> Tensor | None:
+    """ReLU of a deferred tensor in one go; None where somebody may want to see the values in between."""
+    node, version = normalized.node, normalized._version
+    if normalized._hooks is not None or normalized._view is not None or (version is not None and version.inference):
+        return None
+    if node is not None and (type(node) is not Normalize or node.hooks or node.post_hooks or not modes.grad):
+        return None
+    array = normalized._deferred(True)
+    operation = None if node is None else NormalizeRelu(node)
+    output = normalized if inplace else wrap(array, operation)
+    if inplace:
+        output.array, output._deferred = array, None
+        version_of(output).bump("relu_")
+        if operation is not None:
+            set_node(output, operation)
+    if operation is not None:
+        operation.finish_saving((output,))
+    return output
 
 
 class NormalizeGrad(Operation):
     """The gradients by x, weight and bias, from the output's gradient, x and weight; without a weight the first alone.
 
     The statistics that Normalize found are only a shortcut: ``backward`` takes them from x again.
+
+    Args:
+        forward: what the gradients are of.
+        output: of a NormalizeRelu its output, where the gradient is not to be differentiated.
     """
 
-    def __init__(self, forward: Normalize, has_weight: bool):
+    def __init__(self, forward: Normalize | NormalizeRelu, output: Any = None):
         self.axes, self.affine_shape, self.eps = forward.axes, forward.affine_shape, forward.eps
         self.statistics = forward.statistics
-        self.outputs = 3 if has_weight else 1
+        self.output_array = output
+
+    def gradients(self, grad: Tensor, x: Tensor, weight: Tensor | None) -> tuple[Any, Any, Any]:
+        """By x, weight and bias; None for the last two without a weight."""
+        self.outputs = 1 if weight is None else 3
+        found = self.apply(grad, x, weight)
+        return (found, None, None) if weight is None else found
 
     def forward(self, grad: Any, x: Any, weight: Any) -> Any:
         for i in range(3):
             self.save_input(i)
         shaped = None if weight is None else weight.reshape(self.affine_shape)
-        gradients = self.backend.normalize_grad(grad, x, self.axes, shaped, *self.statistics, self.eps)
+        gradients = self.backend.normalize_grad(grad, x, self.axes, shaped, *self.statistics, self.eps, self.output_array)
         if weight is None:
             return gradients[0]
         return gradients[0], gradients[1].reshape(weight.shape), gradients[2].reshape(weight.shape)
@@ -117,6 +178,14 @@ def _total(terms: list[Tensor], dtype: Any) -> Tensor | None:
 
 class ScaleAndShift(Operation):
     """``x * scale + shift``, where scale and shift broadcast to x."""
+
+    def defer(self, *inputs: Any) -> Tensor:
+        """``apply``, but the result is computed later where that makes no difference, and nothing is recorded."""
+        arrays = self.gather(inputs)
+        if self.edges is not NOT_RECORDED or not is_held_once(inputs[0]):
+            return self.apply(*inputs)
+        scale_and_shift = self.backend.scale_and_shift
+        return deferred(None, inputs[0], lambda positive: scale_and_shift(*arrays, positive))
 
     def forward(self, x: Any, scale: Any, shift: Any) -> Any:
         if self.needs(0):
@@ -190,7 +259,7 @@ def batch_norm(
         scale = (running_var + eps).rsqrt()
         scale = scale if weight is None else scale * weight
         shift = -running_mean * scale if bias is None else bias - running_mean * scale
-        return ScaleAndShift().apply(input, reshaped(scale, shape), reshaped(shift, shape))
+        return ScaleAndShift().defer(input, reshaped(scale, shape), reshaped(shift, shape))
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: expected running_mean and running_var both or neither, got one of them")
     samples = input.numel() // C if C else 0
@@ -335,7 +404,7 @@ def _normalized(
     if weight is None and bias is not None:
         output = operation.apply(input, None, None)
         return output + cast(reshaped(bias, affine_shape), input.dtype), operation
-    return operation.apply(input, weight, bias), operation
+    return operation.defer(input, weight, bias), operation
 
 
 def _check_input(name: str, input: Any, least_ndim: int) -> None:

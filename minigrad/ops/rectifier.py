@@ -11,6 +11,7 @@ from ..dtypes import FLOATING, as_number
 from .arguments import check_tensor
 from .extrema import Clamp
 from .masking import keep, keep_positive
+from .normalization import normalized_relu
 from .pointwise import Unary
 
 __all__ = [
@@ -61,6 +62,10 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> minigrad.relu(minigrad.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 2.])
     """
+    if isinstance(input, Tensor) and input._deferred is not None:
+        output = normalized_relu(input, inplace)
+        if output is not None:
+            return output
     return activate(Relu(), input, inplace)
 
 

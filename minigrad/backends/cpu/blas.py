@@ -98,8 +98,8 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
             return np.matmul(a, b, out=out)
     if k >= 8 * max(m, n):
         _sum_of_products(a, b, out)
-    elif m >= TALL and (panels := Panels(b)).stacks:
-        _by_tiles(a, panels, out)
+    elif m >= TALL and panels_pay(out.dtype, k, n):
+        _by_tiles(a, Panels(b), out)
     else:
         _by_parts(a, b, out)
     return out
@@ -141,40 +141,54 @@ def has_small_kernels(dtype: Any) -> bool:
 class Panels:
     """The right matrix (k, n) of products with tall left ones, laid out in the panels that BLAS's small kernels read.
 
-    Where there are no such kernels, or the matrix is too narrow or too high for them, it stays as it is. Several matrices
-    (G, k, n) are laid out likewise.
+    Several matrices (G, k, n) are laid out likewise. Where there are no such kernels, or the matrix is too narrow or too high
+    for them, ``small`` is False, and the products are BLAS's as usual.
     """
 
     def __init__(self, b: np.ndarray):
         *many, k, n = b.shape
-        self.whole = b
-        self.stacks: list[tuple[slice, np.ndarray]] = []
-        """Columns, and contiguous panels (number, G, k, width) for them."""
-        if not has_small_kernels(b.dtype) or n < NARROW or not 0 < 8 * PANEL * k <= SMALL:
-            return
-        width = n if n < PANEL else PANEL if n % PANEL == 0 or n % 32 else 32
+        b = b.reshape(*(many or (1,)), k, n)
+        self.small = panels_pay(b.dtype, k, n)
+        width = panel_width(n) if self.small else n
         cut = n - n % width
+        self.stacks: list[tuple[slice, np.ndarray]] = []
+        """Columns, and panels (number, G, k, width) for them."""
         for columns in (slice(0, cut), slice(cut, n)):
             if columns.start < columns.stop:
-                of = min(width, columns.stop - columns.start)
-                split = b[..., columns].reshape(*(many or (1,)), k, -1, of)
-                self.stacks.append((columns, np.ascontiguousarray(split.transpose(2, 0, 1, 3))))
+                split = b[..., columns].reshape(len(b), k, -1, min(width, columns.stop - columns.start))
+                stack = split.transpose(2, 0, 1, 3)
+                self.stacks.append((columns, np.ascontiguousarray(stack) if self.small else stack))
 
     def multiply(self, a: np.ndarray, out: np.ndarray) -> None:
         """``a @ b`` into ``out``, for a stack of matrices (N, m, k), in tiles of eight rows or a multiple."""
-        if not self.stacks:
-            np.matmul(a, self.whole, out=out)
-        N, m, k = a.shape
         for columns, stack in self.stacks:
-            width = stack.shape[3]
-            height = min(m, SMALL // (k * width) & ~7)
-            cut = m - m % height
-            for start, stop in ((0, cut), (cut, m)):
-                if start < stop:
-                    tall = min(height, stop - start)
-                    left, here = a[:, start:stop].reshape(1, N, -1, tall, k), out[:, start:stop, columns]
-                    tiles = here.reshape(N, -1, tall, here.shape[2] // width, width).transpose(3, 0, 1, 2, 4)
-                    np.matmul(left, stack[:, :, None], out=tiles)
+            multiply_panels(a, stack, out[..., columns], self.small)
+
+
+def panel_width(n: int) -> int:
+    """The columns of a panel of a matrix with n."""
+    return n if n < PANEL else PANEL if n % PANEL == 0 or n % 32 else 32
+
+
+def panels_pay(dtype: Any, k: int, n: int) -> bool:
+    """Whether products with a matrix (k, n) are faster with panels."""
+    return has_small_kernels(dtype) and n >= NARROW and 0 < 8 * PANEL * k <= SMALL
+
+
+def multiply_panels(a: np.ndarray, stack: np.ndarray, out: np.ndarray, small: bool) -> None:
+    """``a @ b`` for matrices a (N, m, k), and b in panels (number, G, k, width) with G = N or 1; in tiles if they are small."""
+    N, m, k = a.shape
+    width = stack.shape[3]
+    height = min(m, SMALL // (k * width) & ~7) if small else m
+    if height < m:
+        height = -(-m // (8 * -(-m // height))) * 8  # as many tiles as that makes, but even ones
+    cut = m - m % height
+    for start, stop in ((0, cut), (cut, m)):
+        if start < stop:
+            tall = min(height, stop - start)
+            left = a[:, start:stop].reshape(1, N, -1, tall, k)
+            tiles = out[:, start:stop].reshape(N, -1, tall, out.shape[2] // width, width).transpose(3, 0, 1, 2, 4)
+            np.matmul(left, stack[:, :, None], out=tiles)
 
 
 def _by_tiles(a: np.ndarray, panels: Panels, out: np.ndarray) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..generic.normalization import NormalizationKernels
 from .elementwise import copy
+from .special import keep_positive_into
 from .threads import for_each, scratch
 
 BLOCK = 1 << 18
@@ -25,50 +26,61 @@ WIDTH = 1 << 13
 class CPUNormalizationKernels(NormalizationKernels):
     """The kernels of ``generic/normalization.py``."""
 
-    def normalize(self, x: Any, axes: tuple[int, ...], weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
+    def moments(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         matrix = _as_matrix(x) if _all_but_channels(x, axes) else None
         if matrix is None:
-            return super().normalize(x, axes, weight, bias, eps)
-        mean, var = _moments(matrix, x.shape[1])
-        scale = 1 / np.sqrt(var + eps)
-        scale = scale if weight is None else scale * weight.reshape(-1)
-        shift = -mean * scale if bias is None else bias.reshape(-1) - mean * scale
-        y = np.empty_like(x)
-        _scale_and_shift(matrix, _as_matrix(y), scale, shift)
+            return super().moments(x, axes)
         shape = (1, -1) + (1,) * (x.ndim - 2)
-        return y, mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
+        mean, var = _moments(matrix, x.shape[1])
+        return mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
+
+    def normalize(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, positive: bool = False) -> Any:
+        if not _is_per_channel(x, mean):
+            return super().normalize(x, mean, var, weight, bias, eps, positive)
+        scale = 1 / np.sqrt(var.astype(np.float64) + eps)
+        scale = scale if weight is None else scale * weight
+        shift = -mean * scale if bias is None else bias - mean * scale
+        return self.scale_and_shift(x, scale, shift, positive)
 
     def normalize_grad(
-        self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float
+        self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float, output: Any = None
     ) -> tuple[Any, Any, Any]:
         matrix = _as_matrix(x) if _all_but_channels(x, axes) else None
-        if matrix is None:
-            return super().normalize_grad(grad, x, axes, weight, mean, var, eps)
+        outputs = None if output is None else _as_matrix(output)
+        if matrix is None or (outputs is None) != (output is None):
+            return super().normalize_grad(grad, x, axes, weight, mean, var, eps, output)
         C, n = x.shape[1], x.size // x.shape[1]
         above = _as_matrix(grad)
         if above is None:
             ordered = np.empty_like(x)
             copy(grad, ordered)
             above = _as_matrix(ordered)
-        mean, scale = mean.reshape(C).astype(np.float64), 1 / np.sqrt(var.reshape(C).astype(np.float64) + eps)
-        dbias, centered = _gradient_sums(above, matrix, mean)
+        dx = np.empty_like(x)
+        result = _as_matrix(dx)
+        mean, var = mean.reshape(C).astype(np.float64), var.reshape(C).astype(np.float64)
+        scale = 1 / np.sqrt(var + eps)
+        dbias, centered = _gradient_sums(above, matrix, mean, var, outputs, result)
+        above = above if outputs is None else result
         dweight = centered * scale
         # dx = factor · (grad − mean(grad) − z · mean(grad · z)) with z = (x − mean) · scale, sorted by grad, x and the rest.
         factor = scale if weight is None else scale * weight.reshape(C)
         slope = -factor * scale * dweight / n
-        dx = np.empty_like(x)
-        _combine(above, factor, matrix, slope, -factor * dbias / n - slope * mean, _as_matrix(dx))
+        _combine(above, factor, matrix, slope, -factor * dbias / n - slope * mean, result)
         if weight is None:
             return dx, None, None
         return dx, dweight.astype(weight.dtype).reshape(weight.shape), dbias.astype(weight.dtype).reshape(weight.shape)
 
-    def scale_and_shift(self, x: Any, scale: Any, shift: Any) -> Any:
+    def scale_and_shift(self, x: Any, scale: Any, shift: Any, positive: bool = False) -> Any:
         matrix = _as_matrix(x)
-        if matrix is None or not scale.size == shift.size == x.shape[1] == scale.shape[1]:
-            return super().scale_and_shift(x, scale, shift)
+        if matrix is None or not (_is_per_channel(x, scale) and _is_per_channel(x, shift)):
+            return super().scale_and_shift(x, scale, shift, positive)
         y = np.empty_like(x)
-        _scale_and_shift(matrix, _as_matrix(y), scale.reshape(-1), shift.reshape(-1))
+        _scale_and_shift(matrix, _as_matrix(y), scale.reshape(-1), shift.reshape(-1), positive)
         return y
+
+
+def _is_per_channel(x: np.ndarray, values: np.ndarray) -> bool:
+    return x.ndim > 1 and values.shape == (1, x.shape[1]) + (1,) * (x.ndim - 2)
 
 
 def _all_but_channels(x: np.ndarray, axes: tuple[int, ...]) -> bool:
@@ -77,8 +89,10 @@ def _all_but_channels(x: np.ndarray, axes: tuple[int, ...]) -> bool:
 
 def _as_matrix(x: np.ndarray) -> Any:
     """Memory (N, C, ...) with channels last as (rows, k·C), a view; None if it lies in another order, or is of halves."""
-    last = np.moveaxis(x, 1, -1) if x.ndim > 1 else x
-    if x.ndim < 2 or x.size == 0 or x.dtype == np.float16 or not last.flags.c_contiguous:
+    if x.ndim < 2 or x.size == 0 or x.dtype == np.float16:
+        return None
+    last = x.transpose(0, *range(2, x.ndim), 1)
+    if not last.flags.c_contiguous:
         return None
     C = x.shape[1]
     rows, joined = x.size // C, 1
@@ -141,33 +155,46 @@ def _exact_moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, (squares.reshape(-1, C).sum(axis=0, dtype=np.float64) + between) / n
 
 
-def _scale_and_shift(matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
+def _scale_and_shift(matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray, positive: bool) -> None:
     scale, shift = _tiled(scale, matrix), _tiled(shift, matrix)
+    zeros = np.zeros_like(scale)  # against an array the maximum takes a third of the time that it takes against a number
     blocks = _blocks(matrix)
 
     def part(i: int) -> None:
         block = np.multiply(matrix[blocks[i]], scale, out=out[blocks[i]])
         np.add(block, shift, out=block)
+        if positive:
+            np.maximum(block, zeros, out=block)
 
     for_each(len(blocks), part)
 
 
-def _gradient_sums(grad: np.ndarray, matrix: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per channel the sums of ``grad`` and of ``grad · (x − mean)``."""
+def _gradient_sums(
+    grad: np.ndarray, matrix: np.ndarray, mean: np.ndarray, var: np.ndarray, output: Any, masked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per channel the sums of ``grad`` and of ``grad · (x − mean)``.
+
+    With an output, the gradient counts where that is positive, and is written to ``masked`` with zeros elsewhere.
+    """
     C = len(mean)
-    mean = _tiled(mean, matrix)
+    far = not np.all(var > FAR * mean * mean)  # then the difference of two sums would not be exact enough
+    means = _tiled(mean, matrix)
     blocks = _blocks(matrix)
     sums = np.empty((2, len(blocks), matrix.shape[1]), matrix.dtype)
 
     def part(i: int) -> None:
-        block = grad[blocks[i]]
+        block, x = grad[blocks[i]], matrix[blocks[i]]
+        if output is not None:
+            block = masked[blocks[i]]
+            keep_positive_into(grad[blocks[i]], output[blocks[i]], block)
         np.matmul(np.ones(len(block), matrix.dtype), block, out=sums[0, i])
-        centered = np.subtract(matrix[blocks[i]], mean, out=_scratch_like(block))
-        np.einsum("ij,ij->j", centered, block, out=sums[1, i])
+        if far:
+            x = np.subtract(x, means, out=_scratch_like(block))
+        np.einsum("ij,ij->j", x, block, out=sums[1, i])
 
     for_each(len(blocks), part)
-    dbias, centered = sums.reshape(2, -1, C).sum(axis=1, dtype=np.float64)
-    return dbias, centered
+    dbias, products = sums.reshape(2, -1, C).sum(axis=1, dtype=np.float64)
+    return dbias, products if far else products - mean * dbias
 
 
 def _combine(
@@ -188,4 +215,6 @@ def _combine(
 
 def _tiled(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Values per channel, repeated along a row of the matrix, in its dtype."""
-    return np.tile(values.astype(matrix.dtype, copy=False), matrix.shape[1] // len(values))
+    row = np.empty((matrix.shape[1] // len(values), len(values)), matrix.dtype)
+    row[...] = values
+    return row.reshape(-1)

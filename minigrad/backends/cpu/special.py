@@ -42,7 +42,7 @@ class CPUSpecialKernels(SpecialKernels):
         lines = as_lines((x, other, result))
         if lines is None:
             return self.keep(x, other > 0)
-        in_blocks(_keep_positive, lines)
+        in_blocks(keep_positive_into, lines)
         return result
 
 
@@ -54,6 +54,11 @@ def keep_into(x: np.ndarray, mask: np.ndarray, out: np.ndarray) -> None:
     np.bitwise_and(bits, x.view(integer), out=bits)
 
 
-def _keep_positive(x: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
-    (mask,) = scratch(len(x), dtype=np.bool_)
-    keep_into(x, np.greater(other, 0, out=mask), out)
+def keep_positive_into(x: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
+    """``keep`` where another array of the shape, in the same order, is positive."""
+    (mask,) = scratch(x.size, dtype=np.bool_)
+    mask = np.greater(other, 0, out=mask.reshape(x.shape)).view(np.int8)
+    integer = _INTEGER_OF_SIZE[x.itemsize]
+    bits = out.view(integer)
+    np.copyto(bits, np.negative(mask, out=mask))  # all ones where the mask is true
+    np.bitwise_and(bits, x.view(integer), out=bits)

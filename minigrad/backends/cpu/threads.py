@@ -91,6 +91,7 @@ class _Job:
                 self.done.acquire()
         if waiting:
             self.done.acquire()  # the last helper releases it
+        del self.work  # a helper may hold the job for a while yet, but nothing that the work is on
         if self.error is not None:
             raise self.error
 

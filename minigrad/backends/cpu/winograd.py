@@ -12,16 +12,14 @@ A. Lavin, S. Gray: "Fast Algorithms for Convolutional Neural Networks", 2015, ar
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ..generic.windows import Pair
-from .blas import Gemm, address, product
+from .blas import multiply_panels, panel_width, panels_pay, sum_of_tiles
 from .threads import for_each, scratch
-from .windows import padded_planes
+from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
 
 _B = np.array(
     [
@@ -41,43 +39,16 @@ WEIGHT = np.kron(_G, _G).astype(np.float32)  # (36, 9)
 FLIPPED = np.ascontiguousarray(WEIGHT[:, ::-1])  # for the weight turned by half a turn
 OUTPUT = np.kron(_A, _A).astype(np.float32)  # (16, 36)
 
-FUSED = 1 << 20
-"""The bytes of a part that goes from input to output by itself: it stays in a core's cache."""
-GROUP = 1 << 23
+FUSED = 1 << 21
+"""The bytes of a part that goes from input to output by itself."""
+GROUP = 1 << 24
 """The bytes of the tiles that are transformed before the products begin, where the weights fill the cache."""
 LIGHT = 3 << 20
 """The bytes up to which the transformed weights stay in a core's cache beside a part."""
-
-
-class Tiles(NamedTuple):
-    """Some rows of tiles of some images, and the place of their first in a list of tiles."""
-
-    images: slice
-    top: int
-    bottom: int
-    first: int
-    number: int
-
-
-@lru_cache(1024)
-def _groups(images: int, rows: int, columns: int, part: int, group: int) -> tuple[tuple[Tiles, ...], ...]:
-    """All tiles in parts of up to ``part`` tiles, these in groups of up to ``group``."""
-    groups: list[tuple[Tiles, ...]] = []
-    parts: list[Tiles] = []
-    first = 0
-    height = max(1, min(rows, part // columns))
-    together = max(1, part // (columns * rows)) if height == rows else 1
-    for i in range(0, images, together):
-        n = min(together, images - i)
-        for top in range(0, rows, height):
-            bottom = min(top + height, rows)
-            number = n * (bottom - top) * columns
-            if parts and first + number > group:
-                groups.append(tuple(parts))
-                parts, first = [], 0
-            parts.append(Tiles(slice(i, i + n), top, bottom, first, number))
-            first += number
-    return (*groups, tuple(parts))
+FEW = 1 << 13
+"""The weights below which their transform is not worth threads."""
+SLAB = 256
+"""The columns of a transform's product: few enough for BLAS's small kernels."""
 
 
 def correlate(x: np.ndarray, w: np.ndarray, bias: Any, padding: Pair, output_size: Pair, backwards: bool) -> np.ndarray:
@@ -86,52 +57,48 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, padding: Pair, output_siz
     Args:
         w: (O, C, 3, 3); backwards (C, O, 3, 3), and turned by half a turn.
     """
-    N, _, _, C = x.shape
+    N, C = len(x), x.shape[3]
     O = w.shape[1] if backwards else w.shape[0]  # noqa: E741
+    u = _weights(w, backwards)
+    planes, tiles = padded(x, _tiles(x.shape[1:3], 6, padding, output_size))
     y = np.empty((N, *output_size, O), np.float32)
-    rows, columns = (-(-size // 4) for size in output_size)
-    if 36 * C * O * 4 <= LIGHT:
-        u = _weights(w if backwards else w.transpose(1, 0, 2, 3), backwards)
-        budget = max(1, FUSED // (36 * 4 * (C + O)))
-        parts = [part for group in _groups(N, rows, columns, _fair(budget, N * rows * columns), 1) for part in group]
+    rows, columns = tiles.output_size
+    row_bytes = columns * 36 * 4 * (C + O)
+    if u.nbytes <= LIGHT:
+        parts = blocks(N, rows, row_bytes, FUSED)
 
         def fused(i: int) -> None:
-            t = parts[i].number
-            planes, d, v, m = _tile_buffers(x, parts[i], columns, 36 * t * max(C, O), 36 * t * C, 36 * t * O)
-            _to_frequencies(x, parts[i], padding, columns, planes, d, v.reshape(36, t * C))
-            products = np.matmul(v.reshape(36, t, C), u, out=m.reshape(36, t, O))
-            _from_frequencies(products.reshape(36, t * O), y, bias, parts[i], columns, d)
+            number = _count(parts[i], columns)
+            d, v, m = scratch(36 * number * max(C, O), 36 * number * C, 36 * number * O, dtype=np.float32)
+            v, m = v.reshape(36, number, C), m.reshape(36, number, O)
+            _to_frequencies(INPUT, planes, tiles, parts[i], d, v)
+            multiply_panels(v, u, m, panels_pay(np.float32, C, O))
+            _from_frequencies(m, y, bias, parts[i], d)
 
         for_each(len(parts), fused)
         return y
-    u = _weights(w, backwards)
-    u = u if backwards else u.transpose(0, 2, 1)
-    budget = max(1, GROUP // (36 * 4 * (C + O)))
-    for group in _groups(N, rows, columns, _fair(budget // 8, N * rows * columns), budget):
-        _by_phases(x, u, y, bias, padding, columns, group)
+    for group in _groups(N, rows, row_bytes):
+        _by_phases(planes, tiles, u, y, bias, group)
     return y
 
 
-def _by_phases(
-    x: np.ndarray, u: np.ndarray, y: np.ndarray, bias: Any, padding: Pair, columns: int, group: tuple[Tiles, ...]
-) -> None:
+def _by_phases(planes: np.ndarray, tiles: Windows, u: np.ndarray, y: np.ndarray, bias: Any, group: list[Block]) -> None:
     """Transform all tiles of a group, multiply all with each of the 36 matrices, transform back."""
-    C, O = u.shape[1:]  # noqa: E741
-    T = group[-1].first + group[-1].number
-    v, m = np.empty((36, T * C), np.float32), np.empty((36, T * O), np.float32)
+    C, O = planes.shape[3], y.shape[3]  # noqa: E741
+    places, T = _places(group, tiles)
+    v, m = _frequencies(T, C), _frequencies(T, O)
+    small = panels_pay(np.float32, C, O)
 
     def forth(i: int) -> None:
-        part = group[i]
-        planes, d = _tile_buffers(x, part, columns, 36 * part.number * C)
-        _to_frequencies(x, part, padding, columns, planes, d, v[:, part.first * C : (part.first + part.number) * C])
+        (d,) = scratch(36 * (places[i].stop - places[i].start) * C, dtype=np.float32)
+        _to_frequencies(INPUT, planes, tiles, group[i], d, v[:, places[i]])
 
     def multiply(f: int) -> None:
-        np.matmul(v[f].reshape(T, C), u[f], out=m[f].reshape(T, O))
+        multiply_panels(v[f : f + 1], u[:, f : f + 1], m[f : f + 1], small)
 
     def back(i: int) -> None:
-        part = group[i]
-        (d,) = scratch(16 * part.number * O, dtype=np.float32)
-        _from_frequencies(m[:, part.first * O : (part.first + part.number) * O], y, bias, part, columns, d)
+        (d,) = scratch(16 * (places[i].stop - places[i].start) * O, dtype=np.float32)
+        _from_frequencies(m[:, places[i]], y, bias, group[i], d)
 
     for_each(len(group), forth)
     for_each(36, multiply)
@@ -140,105 +107,159 @@ def _by_phases(
 
 def weight_grad(x: np.ndarray, dy: np.ndarray, padding: Pair, dw: np.ndarray) -> None:
     """Write the gradient by the weight to ``dw`` (O, C, 3, 3), from the input (N, H, W, C) and dy (N, OH, OW, O)."""
-    N, OH, OW, O = dy.shape  # noqa: E741
-    C = x.shape[3]
-    rows, columns = -(-OH // 4), -(-OW // 4)
-    budget = max(1, GROUP // (36 * 4 * (C + O)))
+    O, C = dw.shape[:2]  # noqa: E741
+    output_size = dy.shape[1:3]
+    planes, tiles = padded(x, _tiles(x.shape[1:3], 6, padding, output_size))
+    above, tiles_above = padded(dy, _tiles(output_size, 4, (0, 0), output_size))
     du = np.empty((36, O, C), np.float32)
-    for number, group in enumerate(_groups(N, rows, columns, _fair(budget // 8, N * rows * columns), budget)):
-        _add_products(x, dy, du, padding, columns, group, number > 0)
-    product(du.reshape(36, O * C).T, WEIGHT, out=dw.reshape(O * C, 9))
+    rows, columns = tiles.output_size
+    for number, group in enumerate(_groups(len(x), rows, columns * 36 * 4 * (C + O))):
+        _add_products(planes, tiles, above, tiles_above, du, group, number > 0)
+    transformed = np.empty((9, O * C), np.float32)
+    step = -(-O * C // (8 * SLAB)) * SLAB
+
+    def back(i: int) -> None:
+        here = slice(i * step, (i + 1) * step)
+        _transform(WEIGHT.T, du.reshape(36, O * C)[:, here], transformed[:, here])
+        np.copyto(dw.reshape(O * C, 9)[here], transformed[:, here].T)
+
+    for_each(-(-O * C // step), back)
 
 
 def _add_products(
-    x: np.ndarray, dy: np.ndarray, du: np.ndarray, padding: Pair, columns: int, group: tuple[Tiles, ...], accumulate: bool
+    planes: np.ndarray,
+    tiles: Windows,
+    above: np.ndarray,
+    tiles_above: Windows,
+    du: np.ndarray,
+    group: list[Block],
+    accumulate: bool,
 ) -> None:
     """Transform the tiles of a group on both sides, and add the products of the two to ``du`` (36, O, C)."""
     O, C = du.shape[1:]  # noqa: E741
-    T = group[-1].first + group[-1].number
-    v, m = np.empty((36, T * C), np.float32), np.empty((36, T * O), np.float32)
-    gemm = Gemm(np.float32, O, C, T, O, C, C, ta=True)
-    at_v, at_m, at_du = address(v), address(m), address(du)
+    places, T = _places(group, tiles)
+    v, m = _frequencies(T, C), _frequencies(T, O)
 
     def forth(i: int) -> None:
-        part = group[i]
-        planes, d = _tile_buffers(x, part, columns, 36 * part.number * max(C, O))
-        _to_frequencies(x, part, padding, columns, planes, d, v[:, part.first * C : (part.first + part.number) * C])
-        _gradient_to_frequencies(dy, part, columns, d, m[:, part.first * O : (part.first + part.number) * O])
+        (d,) = scratch(36 * (places[i].stop - places[i].start) * max(C, O), dtype=np.float32)
+        _to_frequencies(INPUT, planes, tiles, group[i], d, v[:, places[i]])
+        _to_frequencies(OUTPUT.T, above, tiles_above, group[i], d, m[:, places[i]])
 
     def multiply(f: int) -> None:
-        gemm(at_m + f * m.strides[0], at_v + f * v.strides[0], at_du + f * du.strides[0], accumulate)
+        if accumulate:
+            (term,) = scratch(O * C, dtype=np.float32)
+            sum_of_tiles(m[f].T, v[f], term.reshape(O, C))
+            np.add(du[f], term.reshape(O, C), out=du[f])
+        else:
+            sum_of_tiles(m[f].T, v[f], du[f])
 
     for_each(len(group), forth)
     for_each(36, multiply)
 
 
 def _weights(w: np.ndarray, backwards: bool) -> np.ndarray:
-    """(A, B, 3, 3) -> (36, A, B)."""
-    A, B = w.shape[:2]
-    result = np.empty((36, A * B), np.float32)
-    product(FLIPPED if backwards else WEIGHT, w.reshape(A * B, 9).T, out=result)
-    return result.reshape(36, A, B)
+    """(O, C, 3, 3) -> 36 matrices (C, O) in panels, (number, 36, C, width); backwards (O, C), of the weight turned."""
+    K, n = w.shape[:2] if backwards else w.shape[1::-1]
+    width = panel_width(n) if panels_pay(np.float32, K, n) else n
+    width = width if n % width == 0 else n
+    laid_out, u = np.empty((9, n // width, K, width), np.float32), np.empty((36, n // width, K, width), np.float32)
+    step = -(-K // 8) if K * n >= FEW else K
+
+    def part(i: int) -> None:
+        here = slice(i * step, (i + 1) * step)
+        source = w[here] if backwards else w[:, here]
+        matrices = np.ascontiguousarray(source.reshape(*source.shape[:2], 9).transpose(2, 0, 1))  # (9, K, n) or (9, n, K)
+        matrices = matrices if backwards else matrices.transpose(0, 2, 1)
+        np.copyto(laid_out[:, :, here], matrices.reshape(9, -1, n // width, width).transpose(0, 2, 1, 3))
+        for panel in range(n // width):
+            size = matrices.shape[1] * width
+            matrix, result = laid_out[:, panel, here].reshape(9, size), u[:, panel, here]
+            _transform(FLIPPED if backwards else WEIGHT, matrix, result.reshape(36, size))
+
+    for_each(-(-K // step), part)
+    return u.transpose(1, 0, 2, 3)
 
 
-def _tile_buffers(x: np.ndarray, part: Tiles, columns: int, *sizes: int) -> list[np.ndarray]:
-    """Scratch memory for the padded input of a part, and of given sizes."""
-    rows, width = 4 * (part.bottom - part.top) + 2, 4 * columns + 2
-    return scratch((part.images.stop - part.images.start) * rows * width * x.shape[3], *sizes, dtype=np.float32)
+def _tiles(size: Pair, taps: int, padding: Pair, output_size: Pair) -> Windows:
+    """The tiles of the input or the output, with that many elements on a side, as windows."""
+    axes = []
+    for elements, before, outputs in zip(size, padding, output_size):
+        number = -(-outputs // 4)
+        axes.append(Axis(elements, taps, 4, before, 4 * (number - 1) + taps - before - elements, 1))
+    return Windows(*axes)
+
+
+def _groups(images: int, rows: int, row_bytes: int) -> list[list[Block]]:
+    """All tiles in parts, these in groups."""
+    groups: list[list[Block]] = [[]]
+    size = 0
+    for part in blocks(images, rows, row_bytes, min(GROUP // 8, -(-images * rows * row_bytes // 8))):
+        part_size = (part.images.stop - part.images.start) * (part.rows.stop - part.rows.start) * row_bytes
+        if groups[-1] and size + part_size > GROUP:
+            groups.append([])
+            size = 0
+        groups[-1].append(part)
+        size += part_size
+    return groups
+
+
+def _count(part: Block, columns: int) -> int:
+    """The tiles of a part."""
+    return (part.images.stop - part.images.start) * (part.rows.stop - part.rows.start) * columns
+
+
+def _places(group: list[Block], tiles: Windows) -> tuple[list[slice], int]:
+    """The place of each part in a list of all tiles of a group, and how many these are."""
+    places, first = [], 0
+    for part in group:
+        places.append(slice(first, first := first + _count(part, tiles.columns.windows)))
+    return places, first
+
+
+def _frequencies(tiles: int, channels: int) -> np.ndarray:
+    """Memory for (36, tiles, channels); a multiple of 4096 bytes between neighbours of the 36 would be bad for the caches."""
+    size = tiles * channels
+    memory = np.empty((36, size + (16 if size % 1024 == 0 else 0)), np.float32)
+    return memory[:, :size].reshape(36, tiles, channels)
 
 
 def _to_frequencies(
-    x: np.ndarray, part: Tiles, padding: Pair, columns: int, planes: np.ndarray, buffer: np.ndarray, out: np.ndarray
+    matrix: np.ndarray, planes: np.ndarray, tiles: Windows, part: Block, buffer: np.ndarray, out: np.ndarray
 ) -> None:
-    """Bᵀ d B of all 6×6 tiles: (36, tiles · C)."""
-    C = x.shape[3]
-    top, left = 4 * part.top - padding[0], -padding[1]
-    bottom, right = 4 * part.bottom + 2 - padding[0], 4 * columns + 2 - padding[1]
-    planes = padded_planes(x, part.images, (top, bottom), (left, right), 0, planes)
-    n, h, w, c = planes.strides
-    shape = (6, 6, len(planes), part.bottom - part.top, columns, C)
-    tiles = buffer[: 36 * part.number * C].reshape(shape)
-    np.copyto(tiles, as_strided(planes, shape, (h, w, n, 4 * h, 4 * w, c)))
-    np.matmul(INPUT, tiles.reshape(36, -1), out=out)
+    """The matrix (36, taps²) times the tiles of a part: Bᵀ d B of the input, A dy Aᵀ of a gradient. (36, tiles, C)"""
+    taps, C = tiles.rows.taps, planes.shape[3]
+    image, line, pixel, _ = planes.strides
+    n, q = part.images.stop - part.images.start, part.rows.stop - part.rows.start
+    shape = (taps, taps, n, q, tiles.columns.windows)
+    start = part.images.start * image + part.rows.start * 4 * line
+    found = np.ndarray(shape, runs_of(pixel), planes, start, (line, pixel, image, 4 * line, 4 * pixel))
+    source = buffer[: found.size * C]
+    np.copyto(as_runs(source, C).reshape(shape), found)
+    _transform(matrix, source.reshape(taps * taps, -1), out.reshape(36, -1))
 
 
-def _from_frequencies(m: np.ndarray, y: np.ndarray, bias: Any, part: Tiles, columns: int, buffer: np.ndarray) -> None:
-    """Aᵀ m A of all tiles, written to where they lie in the output."""
-    O = y.shape[3]  # noqa: E741
-    tiles = np.matmul(OUTPUT, m, out=buffer[: 16 * part.number * O].reshape(16, -1))
+def _from_frequencies(m: np.ndarray, y: np.ndarray, bias: Any, part: Block, buffer: np.ndarray) -> None:
+    """Aᵀ m A of all tiles (36, tiles, O), written to where they lie in the output."""
+    _, OH, OW, O = y.shape  # noqa: E741
+    tiles = buffer[: 16 * m.shape[1] * O]
+    _transform(OUTPUT, m.reshape(36, -1), tiles.reshape(16, -1))
     if bias is not None:
         np.add(tiles.reshape(-1, O), bias, out=tiles.reshape(-1, O))
-    for place, phase in _phases(y, part, columns):
-        place[...] = tiles.reshape(4, 4, -1, part.bottom - part.top, columns, O)[phase]
+    n, q, columns = part.images.stop - part.images.start, part.rows.stop - part.rows.start, -(-OW // 4)
+    runs = as_runs(tiles, O).reshape(4, 4, n, q, columns).transpose(2, 3, 0, 4, 1)
+    here = as_runs(y, O).reshape(len(y), OH, OW)[part.images, 4 * part.rows.start : 4 * part.rows.stop]
+    if here.shape[1:] == (4 * q, 4 * columns):
+        np.copyto(here.reshape(n, q, 4, columns, 4), runs)
+    else:
+        np.copyto(here, runs.reshape(n, 4 * q, 4 * columns)[:, : here.shape[1], :OW])
 
 
-def _gradient_to_frequencies(dy: np.ndarray, part: Tiles, columns: int, buffer: np.ndarray, out: np.ndarray) -> None:
-    """A dy Aᵀ of all tiles: (36, tiles · O)."""
-    O = dy.shape[3]  # noqa: E741
-    tiles = buffer[: 16 * part.number * O].reshape(4, 4, -1, part.bottom - part.top, columns, O)
-    if dy.shape[1] < 4 * part.bottom or dy.shape[2] < 4 * columns:
-        tiles[...] = 0
-    for place, phase in _phases(dy, part, columns):
-        tiles[phase] = place
-    np.matmul(OUTPUT.T, tiles.reshape(16, -1), out=out)
-
-
-def _phases(y: np.ndarray, part: Tiles, columns: int) -> list[tuple[np.ndarray, Any]]:
-    """A part's share of (N, OH, OW, O) by place in the tile: views, and where they go in tiles (4, 4, n, q, columns, O)."""
-    here = y[part.images, 4 * part.top : 4 * part.bottom]
-    n, height, width, O = here.shape  # noqa: E741
-    if height == 4 * (part.bottom - part.top) and width == 4 * columns:
-        split = here.reshape(n, height // 4, 4, columns, 4, O) if here.flags.c_contiguous else None
-        if split is not None:
-            return [(split.transpose(2, 4, 0, 1, 3, 5), ...)]
-    found = []
-    for i in range(4):
-        for j in range(4):
-            place = here[:, i::4, j::4]
-            found.append((place, (i, j, slice(None), slice(0, place.shape[1]), slice(0, place.shape[2]))))
-    return found
-
-
-def _fair(budget: int, tiles: int) -> int:
-    """The tiles of a part: as many as the budget allows, but so that there are eight parts where that can be."""
-    return max(1, min(budget, -(-tiles // 8)))
+def _transform(matrix: np.ndarray, source: np.ndarray, out: np.ndarray) -> None:
+    """``matrix @ source`` into ``out``, in slabs of columns."""
+    rows, columns = source.shape
+    cut = columns - columns % SLAB
+    if cut:
+        slabs, results = (array[:, :cut].reshape(len(array), -1, SLAB).transpose(1, 0, 2) for array in (source, out))
+        np.matmul(matrix, slabs, out=results)
+    if cut < columns:
+        np.matmul(matrix, source[:, cut:], out=out[:, cut:])

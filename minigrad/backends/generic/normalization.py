@@ -13,25 +13,35 @@ class NormalizationKernels:
     """Normalization over any axes, its gradient, running statistics, and the affine map that is left in evaluation."""
 
     xp: Any
+    keep_positive: Any
 
-    def normalize(self, x: Any, axes: tuple[int, ...], weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
-        """``(x - mean) / sqrt(var + eps) * weight + bias``, with the mean and the variance (of all: divided by n)."""
+    def moments(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+        """The mean and the variance (of all: divided by n) over some axes."""
         wide = x.astype(self.xp.result_type(x.dtype, "float32"), copy=False)
         mean = self.xp.sum(wide, axis=axes, keepdims=True) / count(x, axes)
         centered = wide - mean
-        var = self.xp.sum(centered * centered, axis=axes, keepdims=True) / count(x, axes)
-        y = centered / self.xp.sqrt(var + eps)
+        return mean, self.xp.sum(centered * centered, axis=axes, keepdims=True) / count(x, axes)
+
+    def normalize(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, positive: bool = False) -> Any:
+        """``(x - mean) / sqrt(var + eps) * weight + bias``; if ``positive``, with 0 in place of what is less."""
+        y = (x.astype(mean.dtype, copy=False) - mean) / self.xp.sqrt(var + eps)
         if weight is not None:
             y = y * weight
         if bias is not None:
             y = y + bias
-        return y.astype(x.dtype, copy=False), mean, var
+        y = self.xp.maximum(y, 0) if positive else y
+        return y.astype(x.dtype, copy=False)
 
     def normalize_grad(
-        self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float
+        self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float, output: Any = None
     ) -> tuple[Any, Any, Any]:
-        """The gradients by input, weight and bias; None for the last two if there is no weight."""
+        """The gradients by input, weight and bias; None for the last two if there is no weight.
+
+        With the output of a normalization that was ``positive``, the gradient counts where that is positive.
+        """
         xp, n = self.xp, count(x, axes)
+        if output is not None:
+            grad = self.keep_positive(grad, output)
         scale = 1 / xp.sqrt(var + eps)
         normal = (x - mean) * scale
         wide = grad.astype(normal.dtype, copy=False)
@@ -53,9 +63,11 @@ class NormalizationKernels:
             running *= 1 - momentum
             running += (momentum * new).astype(running.dtype, copy=False)
 
-    def scale_and_shift(self, x: Any, scale: Any, shift: Any) -> Any:
-        """``x * scale + shift``, in the dtype of ``x``."""
-        return (x * scale + shift).astype(x.dtype, copy=False)
+    def scale_and_shift(self, x: Any, scale: Any, shift: Any, positive: bool = False) -> Any:
+        """``x * scale + shift``, in the dtype of ``x``; if ``positive``, with 0 in place of what is less."""
+        y = x * scale + shift
+        y = self.xp.maximum(y, 0) if positive else y
+        return y.astype(x.dtype, copy=False)
 
 
 def count(x: Any, axes: tuple[int, ...]) -> float:

@@ -1,0 +1,68 @@
+"""Results that are computed when somebody first looks at them: an operation that follows may compute them along with its own.
+
+A tensor whose array is deferred has no ``array`` yet; asking for it (``Tensor.__getattr__``) computes it. ReLU looks before it
+asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. To a user
+nothing changes: a deferred tensor is an ordinary one, its node is on the tape, and what it will be computed from cannot change
+in between. That memory is held by one tensor alone (``is_held_once``), whose changes in place compute what waits for it first
+(``compute_waiting``, in ``check_writable``).
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from .._tensor import Tensor
+from .operation import wrap
+from .versions import version_of
+
+
+def deferred(node: Any, source: Tensor, compute: Callable[[bool], Any]) -> Tensor:
+    """A tensor that comes from ``node``, with the array ``compute(positive)`` when it is asked for.
+
+    Args:
+        node: its place on the tape, or None.
+        source: what the array is computed from.
+        compute: returns the array; with True, with zeros in place of what is negative.
+    """
+    tensor = wrap(None, node)
+    del tensor.array
+    tensor._deferred = compute
+    version = version_of(source)
+    version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
+    return tensor
+
+
+def compute_waiting(tensor: Tensor) -> None:
+    """Compute what was deferred and reads the tensor's memory, which is about to change."""
+    version = tensor._version
+    if version is not None and version.waiting:
+        for ref in version.waiting:
+            waiting = ref()
+            if waiting is not None:
+                waiting.array  # noqa: B018
+        version.waiting = ()
+
+
+def is_held_once(tensor: Tensor) -> bool:
+    """Whether nobody but the tensor holds its memory: no NumPy user, no detached copy, no view, no saved input."""
+    return _references(tensor) in _ALONE
+
+
+def _references(tensor: Tensor) -> tuple[int, int]:
+    """How many references there are to the tensor's array, and to the array whose memory that shows."""
+    array = tensor.array
+    base = array.base
+    return sys.getrefcount(array), 0 if base is None else sys.getrefcount(base)
+
+
+class _Array:
+    """Stands for an array of a backend, to learn what Python counts when only a tensor holds it."""
+
+    def __init__(self, base: _Array | None):
+        self.base = base
+
+
+_ALONE = (_references(wrap(_Array(None))), _references(wrap(_Array(_Array(None)))))
