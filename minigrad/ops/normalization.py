@@ -82,7 +82,9 @@ class NormalizeRelu(Operation):
 def normalized_relu(normalized: Tensor, inplace: bool) -> Tensor | None:
     """ReLU of a deferred tensor in one go; None where somebody may want to see the values in between."""
     node, version = normalized.node, normalized._version
-    if normalized._hooks is not None or normalized._view is not None or (version is not None and version.inference):
+    if normalized._hooks is not None or normalized._view is not None:
+        return None
+    if version is not None and version.inference and not modes.inference:
         return None
     if node is not None and (type(node) is not Normalize or node.hooks or node.post_hooks or not modes.grad):
         return None
@@ -91,7 +93,8 @@ def normalized_relu(normalized: Tensor, inplace: bool) -> Tensor | None:
     output = normalized if inplace else wrap(array, operation)
     if inplace:
         output.array, output._deferred = array, None
-        version_of(output).bump("relu_")
+        if not version_of(output).inference:
+            version_of(output).bump("relu_")
         if operation is not None:
             set_node(output, operation)
     if operation is not None:
@@ -181,8 +184,9 @@ class ScaleAndShift(Operation):
 
     def defer(self, *inputs: Any) -> Tensor:
         """``apply``, but the result is computed later where that makes no difference, and nothing is recorded."""
+        held_once = is_held_once(inputs[0])
         arrays = self.gather(inputs)
-        if self.edges is not NOT_RECORDED or not is_held_once(inputs[0]):
+        if self.edges is not NOT_RECORDED or not held_once:
             return self.apply(*inputs)
         scale_and_shift = self.backend.scale_and_shift
         return deferred(None, inputs[0], lambda positive: scale_and_shift(*arrays, positive))

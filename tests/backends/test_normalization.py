@@ -54,10 +54,15 @@ def check(shape, layout, grad_layout, affine, dtype):
     bias = draw(1, C, *(1,) * (ndim - 2)) if affine == "both" else None
     axes = (0, *range(2, ndim))
     with np.errstate(all="ignore"):
-        y, mean, var = compare("normalize", (x, axes, weight, bias, 0.1), dtype)
+        mean, var = compare("moments", (x, axes), dtype)
+        y = compare("normalize", (x, mean, var, weight, bias, 0.1), dtype)
+        positive = compare("normalize", (x, mean, var, weight, bias, 0.1, True), dtype)
         compare("normalize_grad", (grad, x, axes, weight, mean, var, 0.1), dtype)
+        compare("normalize_grad", (grad, x, axes, weight, mean, var, 0.1, positive), dtype)
+    np.testing.assert_array_equal(positive, np.maximum(y, 0))
     scale, shift = draw(1, C, *(1,) * (ndim - 2)), draw(1, C, *(1,) * (ndim - 2))
     moved = compare("scale_and_shift", (x, scale, shift), dtype)
+    np.testing.assert_array_equal(compare("scale_and_shift", (x, scale, shift, True), dtype), np.maximum(moved, 0))
     if layout == "channels last":
         for result in (y, moved):
             assert np.moveaxis(result, 1, -1).flags.c_contiguous, "channels last in, channels last out"
@@ -93,7 +98,7 @@ def test_blocks_of_any_size(shape, layout, grad_layout, affine, block, width):
 def test_large_mean_does_not_swallow_the_variance(kernels):
     random = np.random.default_rng(0)
     x = np.float32(3000 + random.standard_normal((20000, 2)))
-    _, mean, var = kernels.normalize(*([cpu] if kernels is Backend else []), x, (0,), None, None, 1e-5)
+    mean, var = kernels.moments(*([cpu] if kernels is Backend else []), x, (0,))
     exact = x.astype(np.float64)
     np.testing.assert_allclose(mean[0], exact.mean(0), rtol=1e-5)
     np.testing.assert_allclose(var[0], exact.var(0), rtol=1e-2 if kernels is Backend else 1e-4)
@@ -103,7 +108,8 @@ def test_generic_over_any_axes():
     """Layer and group norm have only the generic kernels: their axes, and weights that vary along them."""
     random = np.random.default_rng(0)
     x, weight, bias = (random.standard_normal(shape) for shape in ((2, 3, 4, 5), (1, 1, 4, 5), (1, 1, 4, 5)))
-    y, mean, var = cpu.normalize(x, (2, 3), weight, bias, 0.1)
+    mean, var = cpu.moments(x, (2, 3))
+    y = cpu.normalize(x, mean, var, weight, bias, 0.1)
     for n, c in np.ndindex(2, 3):
         plane = x[n, c]
         expected = (plane - plane.mean()) / np.sqrt(plane.var() + 0.1) * weight[0, 0] + bias[0, 0]

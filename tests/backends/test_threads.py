@@ -59,7 +59,7 @@ def weights_after(steps: int, number: int) -> list[np.ndarray]:
     minigrad.manual_seed(0)
     model = Network()
     optimizer = minigrad.optim.Adam(model.parameters(), lr=1e-3)
-    x, labels = minigrad.randn(16, 3, 32, 32), minigrad.randint(0, 10, (16,))
+    x, labels = minigrad.randn(24, 3, 32, 32), minigrad.randint(0, 10, (24,))
     for _ in range(steps):
         optimizer.zero_grad()
         F.cross_entropy(model(x), labels).backward()

@@ -1,17 +1,13 @@
-"""Products of matrices: BLAS's gemm with all of its arguments, and products cut into parts for the threads.
+"""Products of matrices, cut into parts for the threads.
 
 BLAS copies ("packs") both matrices before it multiplies. On processors with AVX-512 OpenBLAS has kernels for small products
 that do not, and reach 250 GFLOP/s a core where packing leaves 210. So tall products are cut into tiles of 64 columns and as
 many rows as such a kernel takes; one call of ``np.matmul`` multiplies a whole stack of them. All other products are cut into
 few parts, as each of them packs anew. BLAS's bits depend on where a product is cut: the cuts depend on the shapes alone.
-
-``np.matmul`` overwrites its result. What sums several products, as convolution does, wants gemm's ``beta``, which adds to it:
-SciPy carries pointers to BLAS for Cython, and called through ctypes they let go of Python's lock as ``matmul`` does.
 """
 
 from __future__ import annotations
 
-import ctypes
 from functools import lru_cache
 from typing import Any
 
@@ -36,58 +32,6 @@ NARROW = 8
 """Columns below which BLAS gains nothing from tiles."""
 FEW = 1 << 15
 """The numbers in a result up to which a long sum pays in tiles."""
-
-
-class Gemm:
-    """``c = a @ b`` or ``c += a @ b`` for matrices of fixed shape in memory of fixed row length, given by their addresses.
-
-    Args:
-        m, n, k: c is (m, n), a is (m, k), b is (k, n).
-        lda, ldb, ldc: elements from one row to the next, as they lie in memory.
-        ta, tb: whether a lies in memory as (k, m), and b as (n, k).
-    """
-
-    def __init__(self, dtype: Any, m: int, n: int, k: int, lda: int, ldb: int, ldc: int, ta: bool = False, tb: bool = False):
-        kind = np.dtype(dtype).char
-        self.function = _function(kind)
-        self.one, self.zero = (ctypes.addressof(number) for number in _NUMBERS[kind])
-        self.sizes = (ctypes.c_int * 6)(n, m, k, ldb, lda, ldc)
-        at = ctypes.addressof(self.sizes)
-        self.at = [at + i * ctypes.sizeof(ctypes.c_int) for i in range(6)]
-        self.ta, self.tb = (ctypes.addressof(_TRANSPOSED if t else _AS_IT_IS) for t in (ta, tb))
-
-    def __call__(self, a: int, b: int, c: int, accumulate: bool) -> None:
-        n, m, k, ldb, lda, ldc = self.at
-        # BLAS counts columns first: to it, our matrices are transposed, and cᵀ = bᵀ aᵀ
-        self.function(self.tb, self.ta, n, m, k, self.one, b, ldb, a, lda, self.one if accumulate else self.zero, c, ldc)
-
-
-_AS_IT_IS, _TRANSPOSED = ctypes.create_string_buffer(b"N"), ctypes.create_string_buffer(b"T")
-_NUMBERS: dict[str, Any] = {
-    "f": (ctypes.c_float(1), ctypes.c_float(0)),
-    "d": (ctypes.c_double(1), ctypes.c_double(0)),
-}
-_functions: dict[str, Any] = {}
-
-
-def _function(kind: str) -> Any:
-    """The gemm of a dtype: ``f`` or ``d``."""
-    if kind not in _functions:
-        from scipy.linalg import cython_blas
-
-        one_blas_thread.look_again()
-        capsule = cython_blas.__pyx_capi__[{"f": "sgemm", "d": "dgemm"}[kind]]
-        name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
-        pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-            ("PyCapsule_GetPointer", ctypes.pythonapi)
-        )
-        _functions[kind] = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(pointer(capsule, name(capsule)))
-    return _functions[kind]
-
-
-def address(array: np.ndarray) -> int:
-    """Where the first element lies."""
-    return array.__array_interface__["data"][0]
 
 
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -38,15 +38,6 @@ class _OneBlasThread:
             if self.users == 0:
                 self._restore()
 
-    def look_again(self) -> None:
-        """Another BLAS library has been loaded: SciPy's."""
-        with self.lock:
-            if self.users:
-                self._restore()
-            self.functions = None
-            if self.users:
-                self._limit()
-
     def _limit(self) -> None:
         if self.functions is None:
             self.functions = _functions()

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .blas import Gemm, Panels, address, product, sum_of_tiles, sums_of_products
+from .blas import Panels, product, sum_of_tiles, sums_of_products
 from .elementwise import contiguous, copy
 from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS
 from .threads import for_each, scratch
@@ -233,17 +233,12 @@ def _by_phases(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.
 def _weight_grad_by_phases(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
     O, K = dy.shape[3], _row_length(x, windows)  # noqa: E741
     dw = np.empty((O, K), dy.dtype)
-    step = max(16, -(-O // 16))
     for number, (images, cuts, matrix) in enumerate(_groups_of_images(x, windows)):
         _lay_out_group(x[images], windows, cuts, matrix)
-        at_dy, at_columns, at_dw = address(dy[images]), address(matrix), address(dw)
-
-        def part(i: int) -> None:
-            start, m = i * step, min(step, O - i * step)
-            gemm = Gemm(dy.dtype, m, K, len(matrix), O, K, K, ta=True)  # noqa: B023
-            gemm(at_dy + start * dy.itemsize, at_columns, at_dw + start * K * dy.itemsize, number > 0)  # noqa: B023
-
-        for_each(-(-O // step), part)
+        term = np.empty_like(dw) if number else dw
+        product(dy[images].reshape(-1, O).T, matrix, out=term)
+        if number:
+            np.add(dw, term, out=dw)
     return dw
 
 

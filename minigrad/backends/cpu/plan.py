@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -27,34 +28,40 @@ DEPTHWISE = "depthwise"
 GAIN = 0.53
 """The share of a plain sum's multiplications that Winograd's way may need, transforms included, to be taken: at 32 channels on
 both sides it is 0.66, and both ways are as fast."""
-FEWEST_TILES = 48
-"""Below it the weights' transform, which is the same for any number of tiles, costs more than the products save."""
+LEAST, LEAST_OF_WEIGHT_GRAD = 60_000_000, 200_000_000
+"""The multiplications of a plain sum from which it is taken: it makes more calls, the gradient by the weight most."""
+FEW_TILES = 128
+LEAST_OF_FEW_TILES = 250_000_000
+"""The same below so many tiles, where the transform of the weights, which is the same for any number, counts."""
 PART = 1 << 21
 """The bytes of a part's columns: with fewer, the threads wait for each other to prepare their calls."""
 HEAVY = 1 << 20
 """The bytes from which weights do not stay in the cache beside a part."""
 LONG = 40
 """The numbers in a run from which a product per kernel row pays."""
-WIDE = 400
-"""The windows of an image from which it does: it takes more calls."""
+WIDE = 3000
+"""The windows from which it does: it takes more calls."""
 
 _algorithm = "auto"
 
 
 def way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to convolve: by the windows, the number of images, the channels of a group, those of the output, and the dtype."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, HEAVY, _algorithm != "im2col")
+    return _way_of(windows, images, CG, OC, groups, itemsize, HEAVY, _least(LEAST))
 
 
 def way_of_weight_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to compute the gradient by the weight; it may be twice as heavy, as its parts add to it."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, 2 * HEAVY, _algorithm != "im2col")
+    return _way_of(windows, images, CG, OC, groups, itemsize, 2 * HEAVY, _least(LEAST_OF_WEIGHT_GRAD))
+
+
+def _least(multiplications: int) -> float:
+    """From how many multiplications Winograd's way may be taken."""
+    return math.inf if _algorithm == "im2col" else multiplications
 
 
 @lru_cache(4096)
-def _way_of(
-    windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int, heavy: int, winograd_allowed: bool
-) -> str:
+def _way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int, heavy: int, least: float) -> str:
     OH, OW = windows.output_size
     KH, KW = windows.kernel_size
     unit_steps = all(axis.stride == axis.dilation == 1 for axis in windows)
@@ -62,14 +69,15 @@ def _way_of(
         return DEPTHWISE if CG == 1 and groups == OC else GROUPS
     if (KH, KW) == (1, 1) and unit_steps and not windows.is_padded():
         return POINTWISE
-    if winograd_allowed and itemsize == 4 and (KH, KW) == (3, 3) and unit_steps and min(OH, OW) >= 4:
+    if itemsize == 4 and (KH, KW) == (3, 3) and unit_steps and min(OH, OW) >= 4:
         tiles = images * prod(-(-size // 4) for size in (OH, OW))
+        least = least if tiles >= FEW_TILES else max(least, LEAST_OF_FEW_TILES)
         multiplications = 36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC  # of a tile: forth, products, back
-        if multiplications <= GAIN * 16 * 9 * CG * OC and tiles >= FEWEST_TILES:
+        if multiplications <= GAIN * 16 * 9 * CG * OC and images * OH * OW * 9 * CG * OC >= least:
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
     fits = weight <= 4 * heavy and PART // (run * itemsize) >= 256  # so many rows that packing the weights does not count
-    if KH > 1 and unit_steps and run >= LONG and OH * OW >= WIDE and fits:
+    if KH > 1 and unit_steps and run >= LONG and images * OH * OW >= WIDE and fits:
         return ROWS
     return WINDOWS if weight <= heavy else PHASES
 

@@ -1,0 +1,134 @@
+"""Batch norm's result is computed when it is asked for, along with ReLU's if that comes first: nobody may notice."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import nn
+from minigrad.nn import functional as F
+from minigrad.testing import gradcheck, gradgradcheck
+
+
+def arguments(dtype="float32"):
+    minigrad.manual_seed(0)
+    make = lambda *shape: minigrad.randn(*shape, dtype=dtype).requires_grad_()  # noqa: E731
+    return make(4, 3, 6, 6), make(5, 3, 3, 3), make(5), make(5)
+
+
+def normalized(x, kernel, weight, bias):
+    """Batch norm of a convolution: nobody but the tensor in between holds the convolution's result."""
+    return F.batch_norm(F.conv2d(x, kernel), None, None, weight, bias, training=True)
+
+
+def is_deferred(tensor):
+    return tensor._deferred is not None
+
+
+def run(inplace, look):
+    """ReLU of batch norm, with a look at the values in between or without: the result and all gradients."""
+    given = arguments()
+    y = normalized(*given)
+    assert is_deferred(y)
+    if look:
+        y.sum()
+    output = F.relu(y, inplace=inplace)
+    assert output.grad_fn.name == ("relu" if look else "normalize_relu")
+    (output * minigrad.arange(output.numel()).reshape(output.shape)).sum().backward()
+    return [output.detach().numpy(), *(t.grad.numpy() for t in given)]
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_same_bits_as_one_after_the_other(inplace):
+    for together, apart in zip(run(inplace, look=False), run(inplace, look=True), strict=True):
+        np.testing.assert_array_equal(together, apart)
+
+
+def test_derivatives_of_both_orders():
+    given = arguments("float64")
+    assert F.relu(normalized(*given)).grad_fn.name == "normalize_relu"
+    assert gradcheck(lambda *t: F.relu(normalized(*t)), given)
+    assert gradgradcheck(lambda *t: F.relu(normalized(*t)), given)
+
+
+def test_used_with_and_without_relu():
+    given = arguments()
+    y = normalized(*given)
+    (F.relu(y) * 2 + y).sum().backward()
+    expected = arguments()
+    z = normalized(*expected)
+    z.sum()
+    (F.relu(z) * 2 + z).sum().backward()
+    for a, b in zip(given, expected, strict=True):
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_change_of_the_input_in_place_comes_after_it():
+    for change in (lambda t: t.zero_(), lambda t: t[0].fill_(7), lambda t: t.detach().mul_(2)):
+        x, kernel, weight, bias = (t.detach() for t in arguments())
+        before = F.conv2d(x, kernel)
+        expected = F.batch_norm(before, None, None, weight, bias, training=True).numpy().copy()
+        y = F.batch_norm(before, None, None, weight, bias, training=True)
+        change(before)
+        np.testing.assert_array_equal(F.relu(y).numpy(), np.maximum(expected, 0))
+
+
+def test_a_change_of_the_weight_in_place_comes_after_it():
+    x, kernel, weight, bias = (t.detach() for t in arguments())
+    y, expected = normalized(x, kernel, weight, bias), normalized(x, kernel, weight, bias).numpy().copy()
+    assert is_deferred(y)
+    weight.zero_()
+    bias.fill_(3)
+    np.testing.assert_array_equal(y.numpy(), expected)
+
+
+def test_memory_that_others_hold_is_read_at_once():
+    x, kernel, weight, bias = (t.detach() for t in arguments())
+    before = F.conv2d(x, kernel)
+    for held in (before.numpy(), before.detach(), before[0], before.numpy()[0]):
+        assert not is_deferred(F.batch_norm(before, None, None, weight, bias, training=True))
+        del held
+    assert is_deferred(F.batch_norm(before, None, None, weight, bias, training=True))
+
+
+def test_hooks_see_the_values_in_between():
+    given = arguments()
+    y = normalized(*given)
+    seen = []
+    y.register_hook(lambda grad: seen.append(grad))
+    y.retain_grad()
+    F.relu(y).sum().backward()
+    np.testing.assert_array_equal(seen[0].numpy(), (y.detach() > 0).float().numpy())
+    np.testing.assert_array_equal(y.grad.numpy(), seen[0].numpy())
+
+
+def test_what_relu_saved_may_not_be_overwritten():
+    output = F.relu(normalized(*arguments()))
+    output.add_(1)
+    with pytest.raises(RuntimeError, match="changed it in place"):
+        output.sum().backward()
+
+
+def test_in_evaluation_without_gradients():
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(inplace=True)).eval()
+    model[1].running_mean.copy_(minigrad.arange(5.0) / 10)
+    x = minigrad.randn(2, 3, 6, 6)
+    expected = model(x).detach()
+    with minigrad.no_grad():
+        assert is_deferred(model[1](model[0](x)))
+        np.testing.assert_array_equal(model(x).numpy(), expected.numpy())
+    with minigrad.inference_mode():
+        np.testing.assert_array_equal(model(x).numpy(), expected.numpy())
+
+
+def test_copies_and_attributes():
+    y = normalized(*(t.detach() for t in arguments()))
+    assert is_deferred(y)
+    twin = copy.deepcopy(y)
+    assert not is_deferred(y)
+    np.testing.assert_array_equal(twin.numpy(), y.numpy())
+    with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'missing'"):
+        y.missing  # noqa: B018
