@@ -16,6 +16,8 @@ LARGE = 1 << 18
 """The elements from which threads pay."""
 SUMMED = 1 << 14
 """The elements from which a sum per channel is faster as a product."""
+WIDTH = 1 << 9
+"""How many columns such a product should have."""
 
 
 def as_lines(arrays: tuple[np.ndarray, ...]) -> list[np.ndarray] | None:
@@ -124,17 +126,41 @@ def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, **options: A
     lying = np.moveaxis(x, 1, last)
     if x.dtype not in (np.float32, np.float64) or not lying.flags.c_contiguous:
         return np.sum(x, axis=axis, keepdims=keepdims)
-    matrix = lying.reshape(-1, x.shape[1])
-    height = max(1, BLOCK // x.shape[1])
-    sums = np.empty((-(-len(matrix) // height), x.shape[1]), x.dtype)
+    C = x.shape[1]
+    joined = 1
+    while joined * C < WIDTH and (x.size // C) % (2 * joined) == 0:
+        joined *= 2  # BLAS wants more columns than a few channels
+    matrix = lying.reshape(-1, joined * C)
+    height = max(1, BLOCK // (joined * C))
+    sums = np.empty((-(-len(matrix) // height), joined * C), x.dtype)
 
     def part(i: int) -> None:
         block = matrix[i * height : (i + 1) * height]
         np.matmul(np.ones(len(block), x.dtype), block, out=sums[i])
 
     for_each(len(sums), part)
-    total = sums.sum(axis=0)
+    total = sums.reshape(-1, C).sum(axis=0)
     return total.reshape(1, -1, *(1,) * (x.ndim - 2)) if keepdims else total
+
+
+def join(arrays: Any, axis: int = 0, **options: Any) -> np.ndarray:
+    """``np.concatenate``, on threads where the result is large; its memory order is that of the arrays."""
+    first = arrays[0]
+    size = sum(array.size for array in arrays)
+    alike = all(type(a) is np.ndarray and a.dtype == first.dtype and a.ndim == first.ndim for a in arrays)
+    if options or axis <= 0 or size < LARGE or not alike:
+        return np.concatenate(arrays, axis=axis, **options)
+    shape = list(first.shape)
+    shape[axis] = sum(array.shape[axis] for array in arrays)
+    order = sorted(range(first.ndim), key=lambda i: first.strides[i], reverse=True)
+    lying = np.empty([shape[i] for i in order], first.dtype)
+    result = lying.transpose([order.index(i) for i in range(first.ndim)])
+
+    def part(i: int) -> None:
+        np.concatenate([array[i : i + 1] for array in arrays], axis=axis, out=result[i : i + 1])
+
+    for_each(len(first), part)
+    return result
 
 
 THREADED = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import THREADED, add_up, threaded
+from .elementwise import THREADED, add_up, join, threaded
 
 
 class Namespace:
@@ -16,6 +16,7 @@ class Namespace:
         for ufunc in THREADED:
             setattr(self, ufunc.__name__, threaded(ufunc))
         self.sum = add_up
+        self.concatenate = join
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)
