@@ -118,13 +118,14 @@ def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], o
     return result
 
 
-def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any = None, **options: Any) -> Any:
     """``np.sum``; over all axes but the channels of channels-last memory as a product with ones, on threads."""
     last = x.ndim - 1
-    if type(x) is not np.ndarray or x.size < SUMMED or x.ndim < 3 or options or axis != (0, *range(2, x.ndim)):
-        return np.sum(x, axis=axis, keepdims=keepdims, **options)
+    plain = type(x) is np.ndarray and not options and x.dtype in (np.float32, np.float64) and dtype in (None, x.dtype)
+    if not plain or x.size < SUMMED or x.ndim < 3 or axis != (0, *range(2, x.ndim)):
+        return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype, **options)
     lying = np.moveaxis(x, 1, last)
-    if x.dtype not in (np.float32, np.float64) or not lying.flags.c_contiguous:
+    if not lying.flags.c_contiguous:
         return np.sum(x, axis=axis, keepdims=keepdims)
     C = x.shape[1]
     joined = 1
