@@ -28,6 +28,19 @@ def seconds_per_call(function: Callable[[], Any], calls: int, rounds: int = 7) -
     return statistics.median(times)
 
 
+def median_seconds(function: Callable[[], Any], seconds: float, least: int = 3) -> float:
+    """The median time of a call, of as many as fit into the seconds, and at least ``least``; the first two do not count."""
+    for _ in range(2):
+        function()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < end:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
 def in_turn(
     module: str, libraries: Sequence[str], turns: int, threads: int, options: Sequence[str] = ()
 ) -> dict[str, dict[str, float]]:

@@ -53,10 +53,10 @@ def copy(source: np.ndarray, target: np.ndarray) -> None:
     if target.nbytes < 4 * LARGE:
         np.copyto(target, source)
     else:
-        _by_first_dim(lambda here: np.copyto(target[here], source[here]), target)
+        by_first_dim(lambda here: np.copyto(target[here], source[here]), target)
 
 
-def _by_first_dim(work: Callable[[slice], Any], like: np.ndarray) -> None:
+def by_first_dim(work: Callable[[slice], Any], like: np.ndarray) -> None:
     """Call ``work`` for slices of the first dim of a large array."""
     together = max(1, 4 * BLOCK * len(like) // like.nbytes)
 
@@ -103,7 +103,7 @@ def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], o
     lines = as_lines((*arrays, result))
     if lines is None:
         if len(arrays) == len(operands) and first.ndim > 1 and all(array.shape == first.shape for array in (*arrays, result)):
-            _by_first_dim(lambda here: ufunc(*(array[here] for array in arrays), out=result[here]), first)
+            by_first_dim(lambda here: ufunc(*(array[here] for array in arrays), out=result[here]), first)
             return result
         return ufunc(*operands, out=out)
     if ufunc is np.maximum and operands[1:] == (0,):

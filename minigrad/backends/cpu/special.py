@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..generic.special import SpecialKernels
-from .elementwise import LARGE, as_lines, in_blocks
+from .elementwise import LARGE, as_lines, by_first_dim, in_blocks
 from .threads import scratch
 
 _INTEGER_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
@@ -36,13 +36,20 @@ class CPUSpecialKernels(SpecialKernels):
         return result
 
     def keep_positive(self, x: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """In the memory order of ``other``: a layer's output says how its gradients should lie."""
+        if x.ndim == 0 or x.shape != other.shape:
+            return self.keep(x, other > 0)
+        result = np.empty_like(other, x.dtype)
+        lines = as_lines((x, other, result)) if x.size >= LARGE else None
+        if lines is not None:
+            in_blocks(keep_positive_into, lines)
+            return result
+        order = sorted(range(x.ndim), key=lambda i: result.strides[i], reverse=True)
+        lying = [array.transpose(order) for array in (x, other, result)]
         if x.size < LARGE:
-            return self.keep(x, other > 0)
-        result = np.empty_like(x)
-        lines = as_lines((x, other, result))
-        if lines is None:
-            return self.keep(x, other > 0)
-        in_blocks(keep_positive_into, lines)
+            keep_positive_into(*lying)
+        else:
+            by_first_dim(lambda here: keep_positive_into(*(array[here] for array in lying)), lying[2])
         return result
 
 
