@@ -46,7 +46,7 @@ def in_turn(
 ) -> dict[str, dict[str, float]]:
     """Run ``python -m module --measure LIBRARY OPTIONS`` for each library in turn; the median over the turns of each figure.
 
-    The child prints one JSON object, names to numbers, as its last line.
+    The child prints one JSON object, names to numbers, as its last line; its errors appear among this process's.
     """
     environment = {name: value for name, value in os.environ.items() if name not in PINS}
     environment |= {
@@ -58,7 +58,7 @@ def in_turn(
     for _ in range(turns):
         for library in libraries:
             command = [sys.executable, "-m", module, "--measure", library, *options]
-            output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+            output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
             found[library].append(json.loads(output.splitlines()[-1]))
     return {
         library: {name: statistics.median(run[name] for run in runs) for name in runs[0]} for library, runs in found.items()

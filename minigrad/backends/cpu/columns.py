@@ -36,18 +36,16 @@ SLICES = 8
 def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups: int, way: str, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
     O = len(w)  # noqa: E741
-    if way == DEPTHWISE:
-        _depthwise(x, w.reshape(O, -1).T, bias, windows, y)
-    elif way == GROUPS:
-        _by_groups(x, w, bias, windows, groups, y)
-    elif way == ROWS:
-        _by_rows(x, contiguous(w.transpose(2, 3, 1, 0)), bias, windows, y)
-    elif way == WINDOWS:
+    if way in (ROWS, WINDOWS):
         pixels = joined_pixels(windows, O)
         if pixels > 1:
             w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
             bias = None if bias is None else np.tile(bias, pixels)
-        _by_windows(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, len(w)), bias, windows, y)
+        (_by_rows if way == ROWS else _by_windows)(x, contiguous(w.transpose(2, 3, 1, 0)), bias, windows, y)
+    elif way == DEPTHWISE:
+        _depthwise(x, w.reshape(O, -1).T, bias, windows, y)
+    elif way == GROUPS:
+        _by_groups(x, w, bias, windows, groups, y)
     elif w.strides[0] < w.strides[1]:  # turned weights lie the other way round
         _by_phases(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, O), bias, windows, y)
     else:
@@ -65,10 +63,8 @@ def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, groups: int, wa
         return _weight_grad_by_groups(x, dy, windows, groups)
     if way == DEPTHWISE:
         dw = _weight_grad_depthwise(x, dy, windows)
-    elif way == ROWS:
-        dw = _weight_grad_by_rows(x, dy, windows)
     else:
-        dw = _weight_grad_by_phases(x, dy, windows)
+        dw = (_weight_grad_by_rows if way == ROWS else _weight_grad_by_phases)(x, dy, windows)
     return _as_weight(dw, windows.kernel_size)
 
 
@@ -144,10 +140,10 @@ def _count(windows: Windows, block: Block) -> int:
 
 
 def _by_windows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.ndarray) -> None:
-    """Columns and product in one part; ``w`` is (KH·KW·C, O)."""
-    K, O = w.shape  # noqa: E741
+    """Columns and product in one part; ``w`` is (KH, KW, C, O)."""
+    K, O = _row_length(x, windows), w.shape[3]  # noqa: E741
     OH, OW = windows.output_size
-    panels = Panels(w)
+    panels = Panels(w.reshape(K, O))
     cuts = blocks(len(x), OH, OW * K * x.itemsize, PART)
 
     def part(i: int) -> None:
