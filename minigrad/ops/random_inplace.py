@@ -13,6 +13,9 @@ from .conversion import broadcasts_to
 from .generator import Generator, Source
 from .random import compared_in
 
+AT_ONCE = 1 << 20
+"""How many numbers are drawn at a time."""
+
 
 class Draw(Operation):
     """The shape, dtype and device of a tensor, with random numbers for its values."""
@@ -29,6 +32,16 @@ class Draw(Operation):
         self.source = Source(f"{self.name}_", self.generator, target.device)
         return (target,)
 
+    def overwrite(self, out: Any, kernel: str, factor: float, summand: float) -> Any:
+        """Numbers that a kernel draws, scaled and shifted: some rows at a time, so that there is no second array of that size."""
+        rows = max(1, AT_ONCE * len(out) // max(1, out.size)) if out.ndim else 1
+        for part in [out[i : i + rows] for i in range(0, len(out), rows)] if out.ndim else [out]:
+            drawn = self.source.draw(kernel, part.shape, part.dtype)
+            drawn *= factor
+            drawn += summand
+            part[...] = drawn
+        return out
+
     def backward(self, grad: Tensor) -> Tensor:
         return grad * 0
 
@@ -36,11 +49,7 @@ class Draw(Operation):
 class Uniform(Draw):
     def forward(self, x: Any, out: Any) -> Any:
         low, high = self.parameters
-        drawn = self.source.draw("random_uniform", x.shape, x.dtype)
-        drawn *= high - low
-        drawn += low
-        out[...] = drawn
-        return out
+        return self.overwrite(out, "random_uniform", high - low, low)
 
 
 def uniform_(input: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None) -> Tensor:
@@ -71,11 +80,7 @@ def uniform_(input: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: G
 class Normal(Draw):
     def forward(self, x: Any, out: Any) -> Any:
         mean, std = self.parameters
-        drawn = self.source.draw("random_normal", x.shape, x.dtype)
-        drawn *= std
-        drawn += mean
-        out[...] = drawn
-        return out
+        return self.overwrite(out, "random_normal", std, mean)
 
 
 def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
