@@ -33,7 +33,7 @@ class Draw(Operation):
         return (target,)
 
     def overwrite(self, out: Any, kernel: str, factor: float, summand: float) -> Any:
-        """Numbers that a kernel draws, scaled and shifted: some rows at a time, so that there is no second array of that size."""
+        """Numbers that a kernel draws, scaled and shifted: some rows at a time, without a second array of that size."""
         rows = max(1, AT_ONCE * len(out) // max(1, out.size)) if out.ndim else 1
         for part in [out[i : i + rows] for i in range(0, len(out), rows)] if out.ndim else [out]:
             drawn = self.source.draw(kernel, part.shape, part.dtype)
