@@ -98,8 +98,11 @@ class Tensor:
 
     def __getattr__(self, name: str) -> Any:
         """Of a deferred tensor the array, which from then on is there; Python asks here for what it has not found."""
-        if name == "array" and self._deferred is not None:
-            self.array, self._deferred = self._deferred(False), None
+        if name == "array":
+            compute = self._deferred
+            if compute is None:  # another thread has just computed it; or there is none
+                return Tensor.array.__get__(self)
+            self.array, self._deferred = compute(False), None
             return self.array
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -172,6 +175,7 @@ class Tensor:
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
         if self._requires_grad and value.dtype not in FLOATING:
             raise RuntimeError(f"data: expected a floating dtype for a tensor that requires grad, got {value.dtype}")
+        self._deferred = None
         self.array = value.array[...]
 
     def backward(

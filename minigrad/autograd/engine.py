@@ -14,6 +14,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..backends import backend_of
+from .deferred import compute_waiting
 from .modes import modes
 from .operation import Operation, Output, edge_of, wrap
 from .versions import version_of
@@ -279,13 +280,23 @@ class _Walk:
             _accumulate(leaf, box, self.create_graph)
 
 
+def _separate(node: Operation, targets: Any) -> None:
+    """Part an operation from the one whose place on the tape it has taken, if a hook or a target lies between the two."""
+    before = node.shares()
+    if before is not None and (before.hooks or before.post_hooks or before in targets):
+        node.separate()
+
+
 def _count(roots: list[Any], wanted: set[Any] | None) -> dict[Any, int]:
     """For every edge below the roots: how many nodes will send a gradient there."""
     counts: dict[Any, int] = {}
     stack = [edge for edge in dict.fromkeys(roots) if not isinstance(edge, Tensor)]
     seen = set(stack)
     while stack:
-        for edge in stack.pop().edges:
+        node = stack.pop()
+        if node.shares is not None:
+            _separate(node, ())
+        for edge in node.edges:
             if edge is None or (wanted is not None and edge not in wanted):
                 continue
             counts[edge] = counts.get(edge, 0) + 1
@@ -302,6 +313,8 @@ def _leading_to(targets: set[Any], roots: list[Any]) -> set[Any]:
     stack = [edge for edge in seen if not isinstance(edge, Tensor)]
     while stack:
         node = stack.pop()
+        if node.shares is not None:
+            _separate(node, targets)
         for edge in node.edges:
             if edge is None:
                 continue
@@ -352,6 +365,7 @@ def _accumulate(leaf: Tensor, box: list[Any], create_graph: bool) -> None:
     elif create_graph:
         leaf._grad = held + box[0]
     else:
+        compute_waiting(held)
         xp = backend_of(held.array).xp
         xp.add(held.array, box[0].array, out=held.array)
         version_of(held).bump("backward")

@@ -57,7 +57,7 @@ class Operation:
     """One operation, and one node of the tape. A subclass has ``forward`` and ``backward``."""
 
     STATE: ClassVar[frozenset[str]] = frozenset(
-        {"backend", "xp", "edges", "inputs", "target", "saved", "saved_at", "wanted", "hooks", "post_hooks"}
+        {"backend", "xp", "edges", "inputs", "target", "saved", "saved_at", "wanted", "hooks", "post_hooks", "shares"}
     )
     """The attributes that belong to one use, with their defaults below; all others are static parameters."""
     backend: Any
@@ -71,6 +71,8 @@ class Operation:
     wanted: Any = None
     hooks: Any = None
     post_hooks: Any = None
+    shares: Any = None
+    """A weak reference to the operation whose place on the tape this one has taken too, if it has."""
 
     is_view: ClassVar[bool] = False
     """Whether the output is a view of input 0."""
@@ -281,6 +283,10 @@ class Operation:
         """Drop what was saved: its work is done."""
         if self.saved is not None:
             self.saved = FREED
+
+    def separate(self) -> None:
+        """Give the operation before this one its place on the tape back: somebody asks for the gradient in between."""
+        raise NotImplementedError(f"{type(self).__name__}.separate")
 
     # --- what users see of a node (tensor.grad_fn) ---------------------------------------------------------------------
 

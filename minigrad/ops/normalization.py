@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,10 +70,16 @@ class NormalizeRelu(Operation):
         self.axes, self.affine_shape, self.eps = normalize.axes, normalize.affine_shape, normalize.eps
         self.statistics = normalize.statistics
         self.record(normalize.backend, normalize.edges)
+        self.shares = weakref.ref(normalize)
         self.saved, self.saved_at = dict(normalize.saved), callers_line()
         self.save_output()
 
+    def separate(self) -> None:
+        self.edges, self.shares = [self.shares()], None
+
     def backward(self, grad: Tensor) -> Any:
+        if len(self.edges) == 1:
+            return keep_positive(grad, self.output())
         x, weight, output = self.input(0), self.input(1), self.output()
         if modes.grad:
             return NormalizeGrad(self).gradients(keep_positive(grad, output), x, weight)

@@ -105,6 +105,40 @@ def test_hooks_see_the_values_in_between():
     np.testing.assert_array_equal(y.grad.numpy(), seen[0].numpy())
 
 
+def test_gradients_in_between_may_be_asked_for_afterwards():
+    given = arguments()
+    y = normalized(*given)
+    output = F.relu(y)
+    assert output.grad_fn.name == "normalize_relu"
+    (between,) = minigrad.autograd.grad(output.sum(), y, retain_graph=True)
+    mask = (output.detach() > 0).float().numpy()
+    np.testing.assert_array_equal(between.numpy(), mask)
+    y.retain_grad()
+    output.sum().backward()
+    np.testing.assert_array_equal(y.grad.numpy(), mask)
+    expected = arguments()
+    z = normalized(*expected)
+    z.sum()
+    F.relu(z).sum().backward()
+    for a, b in zip(given, expected, strict=True):
+        np.testing.assert_array_equal(a.grad.numpy(), b.grad.numpy())
+
+
+def test_a_hook_in_between_may_come_afterwards():
+    y = normalized(*arguments())
+    output = F.relu(y)
+    seen = []
+    y.register_hook(lambda grad: seen.append(grad.numpy()))
+    output.sum().backward()
+    np.testing.assert_array_equal(seen[0], (y.detach() > 0).float().numpy())
+
+
+def test_new_data_takes_the_place_of_what_was_to_be_computed():
+    y = normalized(*(t.detach() for t in arguments()))
+    y.data = minigrad.full(y.shape, -3.0)
+    assert F.relu(y).sum().item() == 0
+
+
 def test_what_relu_saved_may_not_be_overwritten():
     output = F.relu(normalized(*arguments()))
     output.add_(1)
