@@ -4,8 +4,8 @@ A tensor whose array is deferred has no ``array`` yet; asking for it (``Tensor._
 asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. To a user
 nothing changes: a deferred tensor is an ordinary one, its node is on the tape, and what it will be computed from cannot change
 in between. That memory is held by one tensor alone (``is_held_once``), whose changes in place compute what waits for it first
-(``compute_waiting``, in ``check_writable``). Where somebody asks for the gradient in between, before or after, the two operations are
-parted (``Operation.separate``).
+(``compute_waiting``, in ``check_writable``). Where somebody asks for the gradient in between, the two operations are parted
+(``Operation.separate``).
 """
 
 from __future__ import annotations
