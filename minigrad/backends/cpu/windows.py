@@ -76,6 +76,12 @@ class Windows(NamedTuple):
     def output_size(self) -> Pair:
         return self.rows.windows, self.columns.windows
 
+    @property
+    def reach(self) -> Pair:
+        """How many rows and columns all windows together reach, padding included."""
+        rows, columns = (axis.span(0, axis.windows) for axis in self)
+        return rows[1] - rows[0], columns[1] - columns[0]
+
     def is_padded(self) -> bool:
         return any((self.rows.before, self.rows.after, self.columns.before, self.columns.after))
 
@@ -132,17 +138,25 @@ def planes_size(x: np.ndarray, windows: Windows, block: Block) -> int:
     return (block.images.stop - block.images.start) * (bottom - top) * (right - left) * x.shape[3]
 
 
-def read(x: np.ndarray, windows: Windows, block: Block, fill: float, buffer: np.ndarray) -> np.ndarray:
-    """The windows of a block: a view (n, rows, OW, KH, KW, C) of ``x`` (N, H, W, C), or of a copy in the buffer."""
+def reached(x: np.ndarray, windows: Windows, block: Block, fill: float, buffer: np.ndarray) -> np.ndarray:
+    """The planes (n, ·, ·, C) that a block's windows reach: a view of ``x`` (N, H, W, C), or a padded copy in the buffer."""
     rows, columns = windows
     top, bottom = rows.span(block.rows.start, block.rows.stop)
-    if windows.is_padded():
-        span = columns.span(0, columns.windows)
-        planes = padded_planes(x, block.images, (top, bottom), span, fill, buffer)
-    else:
-        planes = x[block.images, top:bottom]
+    if not windows.is_padded():
+        return x[block.images, top:bottom]
+    return padded_planes(x, block.images, (top, bottom), columns.span(0, columns.windows), fill, buffer)
+
+
+def read(x: np.ndarray, windows: Windows, block: Block, fill: float, buffer: np.ndarray) -> np.ndarray:
+    """The windows of a block: a view (n, rows, OW, KH, KW, C) of what they reach."""
+    return view_of_planes(reached(x, windows, block, fill, buffer), windows, block.rows.stop - block.rows.start)
+
+
+def view_of_planes(planes: np.ndarray, windows: Windows, height: int) -> np.ndarray:
+    """So many rows of windows over planes (n, ·, ·, C) that begin with the first: a view (n, height, OW, KH, KW, C)."""
+    rows, columns = windows
     n, h, w, c = planes.strides
-    shape = (len(planes), block.rows.stop - block.rows.start, columns.windows, rows.taps, columns.taps, x.shape[3])
+    shape = (len(planes), height, columns.windows, rows.taps, columns.taps, planes.shape[3])
     strides = (n, h * rows.stride, w * columns.stride, h * rows.dilation, w * columns.dilation, c)
     if planes.flags.c_contiguous:
         return np.ndarray(shape, planes.dtype, planes, 0, strides)  # a tenth of the time that as_strided takes
