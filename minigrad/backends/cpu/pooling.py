@@ -184,11 +184,11 @@ class _Places:
     def __init__(self, windows: Windows, planes: tuple[int, ...]):
         rows, columns = windows
         n, height, width, C = planes
-        dtype: Any = np.int32 if math.prod(planes) < 1 << 31 else np.int64
+        dtype = np.int32 if math.prod(planes) < 1 << 31 else np.int64
         line = width * C
 
         def steps(number: int, length: int) -> np.ndarray:
-            return np.arange(0, number * length, length, dtype) if length else np.zeros(number, dtype)
+            return (np.arange(number) * length).astype(dtype)
 
         images, lines = steps(n, height * line), steps(rows.windows, rows.stride * line)
         pixels = steps(columns.windows, columns.stride * C)
