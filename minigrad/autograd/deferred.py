@@ -12,28 +12,51 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._tensor import Tensor
-from .operation import wrap
+from .modes import modes
+from .operation import Operation, wrap
 from .versions import version_of
 
 
-def deferred(node: Any, source: Tensor, compute: Callable[[bool], Any]) -> Tensor:
+def deferred(node: Any, sources: Sequence[Tensor], compute: Callable[[bool], Any]) -> Tensor:
     """A tensor that comes from ``node``, with the array ``compute(positive)`` when it is asked for.
 
     Args:
         node: its place on the tape, or None.
-        source: what the array is computed from.
+        sources: what the array is computed from.
         compute: returns the array; with True, with zeros in place of what is negative.
     """
     tensor = wrap(None, node)
     del tensor.array
     tensor._deferred = compute
-    version = version_of(source)
-    version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
+    for source in sources:
+        version = version_of(source)
+        version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
     return tensor
+
+
+class Pending:
+    """Waits for an array that another thread is computing, without a ReLU."""
+
+    def __init__(self, result: Callable[[], Any]):
+        self.result = result
+
+    def __call__(self, positive: bool) -> Any:
+        return self.result()
+
+
+def apply_later(operation: Operation, multiplications: int, *inputs: Tensor) -> Tensor:
+    """``operation.apply(*inputs)``; outside the tape, another thread may compute the result until somebody looks at it."""
+    if modes.grad:
+        return operation.apply(*inputs)
+    arrays = operation.gather(inputs)
+    result = operation.backend.later(lambda: operation.forward(*arrays), multiplications)
+    if result is None:
+        return operation.apply(*inputs)
+    return deferred(None, inputs, Pending(result))
 
 
 def compute_waiting(tensor: Tensor) -> None:

@@ -192,6 +192,10 @@ def _run(
     return walk.found
 
 
+LATE = 8
+"""How many gradients of leaves may still be on their way, before the walk waits for the first of them."""
+
+
 class _Walk:
     """One walk over the tape: what has arrived where, and how much is still to come."""
 
@@ -203,6 +207,7 @@ class _Walk:
         self.found: dict[Any, Tensor] = {}
         self.arrived: dict[Any, Any] = {}
         self.summed: set[Any] = set()
+        self.late: list[tuple[Tensor, list[Any]]] = []  # leaves whose gradients other threads may still be computing
 
     def run(self, roots: list[tuple[Any, Tensor]]) -> None:
         waiting = _count([edge for edge, _ in roots], self.wanted)
@@ -236,6 +241,10 @@ class _Walk:
                 if waiting[edge] == 0:
                     ready.append(edge)
             del grads, results  # nothing here may keep a gradient alive, or look like its holder, in the next turn
+        for leaf, box in self.late:
+            _accumulate(leaf, box, self.create_graph)
+        for grad in self.found.values():
+            grad.array  # noqa: B018
 
     def add(self, place: Any, held: Tensor | None, grad: Tensor) -> Tensor:
         """The sum of what arrived before at a place and what arrives now: in place once it is an array of this walk's own."""
@@ -277,7 +286,12 @@ class _Walk:
         if leaf in self.targets:
             self.found[leaf] = box[0]
         elif self.wanted is None:
-            _accumulate(leaf, box, self.create_graph)
+            if box[0]._deferred is not None and leaf._hooks is None:
+                self.late.append((leaf, box))
+                if len(self.late) > LATE:
+                    _accumulate(*self.late.pop(0), self.create_graph)
+            else:
+                _accumulate(leaf, box, self.create_graph)
 
 
 def _separate(node: Operation, targets: Any) -> None:

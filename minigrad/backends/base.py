@@ -6,6 +6,7 @@ family per file, which a new backend inherits, which the tuned versions are test
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
@@ -69,6 +70,10 @@ class Backend(
 
     def synchronize(self, device: Device) -> None:
         """Wait until all that was asked of the device is done."""
+
+    def later(self, kernel: Callable[[], Any], multiplications: int) -> Callable[[], Any] | None:
+        """Begin to compute what the kernel returns, and return what waits for it; None if it is better called at once."""
+        return None
 
     def as_strided(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
         """A view of an array's memory with other strides, in bytes."""

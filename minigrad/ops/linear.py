@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.deferred import apply_later
 from ..autograd.operation import Operation
 from .linalg import matmul
 
@@ -23,8 +24,12 @@ class Linear(Operation):
         return self.backend.linear(x, weight, bias)
 
     def backward(self, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        of_x = matmul(grad, self.input(1)) if self.needs(0) else None
-        of_weight = LinearWeightGrad().apply(grad, self.input(0)) if self.needs(1) else None
+        of_x = of_weight = None
+        if self.needs(1):  # first: nobody waits for it
+            x = self.input(0)
+            of_weight = apply_later(LinearWeightGrad(), prod(grad.shape) * x.shape[-1], grad, x)
+        if self.needs(0):
+            of_x = matmul(grad, self.input(1))
         of_bias = grad if self.needs(2) else None
         if of_bias is not None and grad.ndim > 1:
             of_bias = grad.sum(tuple(range(grad.ndim - 1)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import deferred, is_held_once
+from ..autograd.deferred import Pending, deferred, is_held_once
 from ..autograd.inplace import check_writable
 from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation, wrap
@@ -57,7 +57,7 @@ class Normalize(Operation):
             return self.apply(*inputs)
         compute = self.prepare(*self.gather(inputs))
         self.inputs = None
-        return deferred(None if self.edges is NOT_RECORDED else self, inputs[0], compute)
+        return deferred(None if self.edges is NOT_RECORDED else self, inputs[:1], compute)
 
     def backward(self, grad: Tensor) -> Any:
         return NormalizeGrad(self).gradients(grad, self.input(0), self.input(1))
@@ -89,7 +89,7 @@ class NormalizeRelu(Operation):
 def normalized_relu(normalized: Tensor, inplace: bool) -> Tensor | None:
     """ReLU of a deferred tensor in one go; None where somebody may want to see the values in between."""
     node, version = normalized.node, normalized._version
-    if normalized._hooks is not None or normalized._view is not None:
+    if isinstance(normalized._deferred, Pending) or normalized._hooks is not None or normalized._view is not None:
         return None
     if version is not None and version.inference and not modes.inference:
         return None

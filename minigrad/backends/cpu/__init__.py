@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -19,6 +20,7 @@ from .normalization import CPUNormalizationKernels
 from .optimizer import CPUOptimizerKernels
 from .pooling import CPUPoolingKernels
 from .special import CPUSpecialKernels
+from .threads import later
 
 _CPU = Device("cpu")
 
@@ -62,6 +64,9 @@ class CPUBackend(
 
     def to_host(self, array: Any) -> np.ndarray:
         return array
+
+    def later(self, kernel: Callable[[], Any], multiplications: int) -> Callable[[], Any] | None:
+        return later(kernel, multiplications)
 
     def as_strided(self, array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
         if array.flags.c_contiguous:  # NumPy's own function takes twenty times as long

@@ -1,0 +1,159 @@
+"""Gradients by weights may be computed in another thread during the backward pass: afterwards nobody can tell."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad.backends import backend_of
+from minigrad.backends.cpu.threads import LEAST, later
+from minigrad.nn import functional as F
+
+
+@pytest.fixture(autouse=True)
+def always_later(monkeypatch):
+    """However small the kernels are."""
+    before = minigrad.get_num_threads()
+    minigrad.set_num_threads(2)
+    monkeypatch.setattr("minigrad.backends.cpu.threads.LEAST", 0)
+    yield
+    minigrad.set_num_threads(before)
+
+
+def network():
+    minigrad.manual_seed(0)
+    shapes = ((4, 3, 8, 8), (5, 3, 3, 3), (5, 5, 3, 3), (7, 5 * 16))
+    return [minigrad.randn(*shape).requires_grad_() for shape in shapes]
+
+
+def loss_of(x, first, second, third):
+    y = F.conv2d(F.conv2d(x, first), second)
+    return (F.linear(y.flatten(1), third) ** 2).sum()
+
+
+def expected(steps=1):
+    """The gradients with one thread."""
+    minigrad.set_num_threads(1)
+    leaves = network()
+    for _ in range(steps):
+        loss_of(*leaves).backward()
+    minigrad.set_num_threads(2)
+    return [leaf.grad.numpy() for leaf in leaves]
+
+
+def assert_same(leaves, grads):
+    for leaf, grad in zip(leaves, grads, strict=True):
+        np.testing.assert_array_equal(leaf.grad.numpy(), grad)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_same_bits_and_all_there_after_backward(steps):
+    leaves = network()
+    for _ in range(steps):
+        loss_of(*leaves).backward()
+    assert all(leaf.grad._deferred is None for leaf in leaves)
+    assert_same(leaves, expected(steps))
+
+
+def test_more_leaves_than_may_be_on_their_way():
+    weights = [minigrad.randn(4, 4).requires_grad_() for _ in range(30)]
+
+    def grads(number):
+        minigrad.set_num_threads(number)
+        y = minigrad.ones(2, 4)
+        for weight in weights:
+            weight.grad = None
+            y = F.linear(y, weight)
+        y.sum().backward()
+        return [weight.grad.numpy() for weight in weights]
+
+    for a, b in zip(grads(2), grads(1), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_grad_returns_them_computed():
+    leaves = network()
+    found = minigrad.autograd.grad(loss_of(*leaves), leaves)
+    assert all(grad._deferred is None for grad in found)
+    for grad, wanted in zip(found, expected(), strict=True):
+        np.testing.assert_array_equal(grad.numpy(), wanted)
+
+
+def test_a_weight_used_twice():
+    def grads(number):
+        minigrad.set_num_threads(number)
+        minigrad.manual_seed(0)
+        x, w = minigrad.randn(2, 3, 8, 8), minigrad.randn(3, 3, 3, 3).requires_grad_()
+        F.conv2d(F.conv2d(x, w), w).sum().backward()
+        return w.grad.numpy()
+
+    np.testing.assert_array_equal(grads(2), grads(1))
+
+
+def test_hooks_see_them():
+    leaves = network()
+    seen = []
+    leaves[1].register_hook(lambda grad: seen.append(grad.numpy().copy()))
+    leaves[2].register_post_accumulate_grad_hook(lambda leaf: seen.append(leaf.grad.numpy().copy()))
+    loss_of(*leaves).backward()
+    wanted = expected()
+    np.testing.assert_array_equal(seen[0], wanted[2])
+    np.testing.assert_array_equal(seen[1], wanted[1])
+
+
+def test_relu_of_one_in_a_hook():
+    leaves = network()
+    leaves[1].register_hook(lambda grad: F.relu(grad))
+    loss_of(*leaves).backward()
+    np.testing.assert_array_equal(leaves[1].grad.numpy(), np.maximum(expected()[1], 0))
+
+
+def test_a_hook_that_overwrites_what_they_are_computed_from():
+    def grads(number):
+        minigrad.set_num_threads(number)
+        minigrad.manual_seed(0)
+        a = minigrad.randn(8, 16, 30, 30).requires_grad_()
+        w = minigrad.randn(16, 16, 3, 3).requires_grad_()
+        shortcut = a * 1
+        y = F.conv2d(a, w, padding=1)
+        seen = []
+
+        def overwrite(grad):  # the same tensor that the convolution, which comes first, is given
+            seen.append(grad.numpy().copy())
+            grad.zero_()
+
+        shortcut.register_hook(overwrite)
+        go = threading.Event()
+        held = later(lambda: go.wait(30), LEAST) if number > 1 else None  # so that no thread is free
+        (shortcut + y).backward(minigrad.ones(8, 16, 30, 30))
+        if held is not None:
+            go.set()
+            held()
+        assert (seen[0] == 1).all()
+        return w.grad.numpy()
+
+    assert np.any(grads(2))
+    np.testing.assert_array_equal(grads(2), grads(1))
+
+
+def test_an_error_comes_out_of_backward(monkeypatch):
+    leaves = network()
+    loss = loss_of(*leaves)
+
+    def fail(*args):
+        raise MemoryError("no room for the gradient")
+
+    monkeypatch.setattr(type(backend_of(leaves[0].array)), "conv2d_weight_grad", fail)
+    with pytest.raises(MemoryError, match="no room for the gradient"):
+        loss.backward()
+
+
+def test_recorded_backward_passes_are_computed_at_once():
+    leaves = network()
+    first = minigrad.autograd.grad(loss_of(*leaves), leaves, create_graph=True)
+    assert all(grad._deferred is None and grad.requires_grad for grad in first)
+    sum((grad**2).sum() for grad in first).backward()
+    assert all(np.isfinite(leaf.grad.numpy()).all() for leaf in leaves)
