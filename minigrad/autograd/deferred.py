@@ -10,6 +10,7 @@ in between. That memory is held by one tensor alone (``is_held_once``), whose ch
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -48,15 +49,19 @@ class Pending:
         return self.result()
 
 
-def apply_later(operation: Operation, multiplications: int, *inputs: Tensor) -> Tensor:
-    """``operation.apply(*inputs)``; outside the tape, another thread may compute the result until somebody looks at it."""
+def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor, x: Tensor) -> Tensor:
+    """``operation.apply(grad, x)``, which gives the gradient by a weight of the shape; outside the tape, another thread may
+    compute it until somebody looks at it.
+    """
     if modes.grad:
-        return operation.apply(*inputs)
-    arrays = operation.gather(inputs)
-    result = operation.backend.later(lambda: operation.forward(*arrays), multiplications)
+        return operation.apply(grad, x)
+    arrays = operation.gather((grad, x))
+    multiplications = grad.array.size * math.prod(shape[1:])
+    held = sum(array.nbytes for array in arrays) + math.prod(shape) * grad.array.itemsize
+    result = operation.backend.later(lambda: operation.forward(*arrays), multiplications, held)
     if result is None:
-        return operation.apply(*inputs)
-    return deferred(None, inputs, Pending(result))
+        return operation.apply(grad, x)
+    return deferred(None, (grad, x), Pending(result))
 
 
 def compute_waiting(tensor: Tensor) -> None:

@@ -71,8 +71,14 @@ class Backend(
     def synchronize(self, device: Device) -> None:
         """Wait until all that was asked of the device is done."""
 
-    def later(self, kernel: Callable[[], Any], multiplications: int) -> Callable[[], Any] | None:
-        """Begin to compute what the kernel returns, and return what waits for it; None if it is better called at once."""
+    def later(self, kernel: Callable[[], Any], multiplications: int, held: int) -> Callable[[], Any] | None:
+        """Begin to compute what the kernel returns, and return what waits for it; None if it is better called at once.
+
+        Args:
+            kernel: the call.
+            multiplications: how long it will take.
+            held: the bytes of its arguments and of its result.
+        """
         return None
 
     def as_strided(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:

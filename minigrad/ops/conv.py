@@ -6,11 +6,10 @@ corners: derivatives of every order are these three.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 from .._tensor import Tensor
-from ..autograd.deferred import apply_later
+from ..autograd.deferred import weight_grad_later
 from ..autograd.operation import Operation
 from ..backends.generic.windows import Padding, Pair
 from ..dtypes import FLOATING
@@ -46,8 +45,8 @@ class Conv2d(Operation):
     def backward(self, grad: Tensor) -> Any:
         dx = dw = db = None
         if self.needs(1):  # first: nobody waits for it
-            gradient = Conv2dWeightGrad(self.weight_shape, self.geometry)
-            dw = apply_later(gradient, math.prod(grad.shape) * math.prod(self.weight_shape[1:]), grad, self.input(0))
+            operation = Conv2dWeightGrad(self.weight_shape, self.geometry)
+            dw = weight_grad_later(operation, self.weight_shape, grad, self.input(0))
         if self.needs(0):
             dx = Conv2dInputGrad(self.input_shape, self.geometry).apply(grad, self.input(1))
         if self.needs(2):

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import apply_later
+from ..autograd.deferred import weight_grad_later
 from ..autograd.operation import Operation
 from .linalg import matmul
 
@@ -21,13 +21,13 @@ class Linear(Operation):
             self.save_input(1)
         if self.needs(1):
             self.save_input(0)
+        self.weight_shape = weight.shape
         return self.backend.linear(x, weight, bias)
 
     def backward(self, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         of_x = of_weight = None
         if self.needs(1):  # first: nobody waits for it
-            x = self.input(0)
-            of_weight = apply_later(LinearWeightGrad(), prod(grad.shape) * x.shape[-1], grad, x)
+            of_weight = weight_grad_later(LinearWeightGrad(), self.weight_shape, grad, self.input(0))
         if self.needs(0):
             of_x = matmul(grad, self.input(1))
         of_bias = grad if self.needs(2) else None

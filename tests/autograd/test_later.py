@@ -127,7 +127,7 @@ def test_a_hook_that_overwrites_what_they_are_computed_from():
 
         shortcut.register_hook(overwrite)
         go = threading.Event()
-        held = later(lambda: go.wait(30), LEAST) if number > 1 else None  # so that no thread is free
+        held = later(lambda: go.wait(30), LEAST, 0) if number > 1 else None  # so that no thread is free
         (shortcut + y).backward(minigrad.ones(8, 16, 30, 30))
         if held is not None:
             go.set()

@@ -23,12 +23,13 @@ def two_threads():
 
 
 def test_small_kernels_are_left_to_the_caller_and_so_are_all_with_one_thread():
-    assert threads.later(lambda: 1, LARGE - 1) is None
+    assert threads.later(lambda: 1, LARGE - 1, 0) is None
     inner = []
-    threads.for_each(2, lambda i: inner.append(threads.later(lambda: 1, LARGE)))
+    threads.for_each(2, lambda i: inner.append(threads.later(lambda: 1, LARGE, 0)))
     assert inner == [None, None]
+    assert threads.later(lambda: 1, LARGE, threads.MOST + 1) is None
     minigrad.set_num_threads(1)
-    assert threads.later(lambda: 1, LARGE) is None
+    assert threads.later(lambda: 1, LARGE, 0) is None
 
 
 def test_it_is_computed_in_another_thread():
@@ -38,20 +39,20 @@ def test_it_is_computed_in_another_thread():
         begun.set()
         return threading.get_ident()
 
-    result = threads.later(kernel, LARGE)
+    result = threads.later(kernel, LARGE, 0)
     assert begun.wait(30)
     assert result() != caller
 
 
 def test_more_tasks_than_may_wait_and_a_result_for_each():
-    results = [threads.later(lambda i=i: np.full(1000, i).sum(), LARGE) for i in range(5 * WAITING)]
+    results = [threads.later(lambda i=i: np.full(1000, i).sum(), LARGE, 0) for i in range(5 * WAITING)]
     assert [result() for result in reversed(results)] == [1000 * i for i in reversed(range(5 * WAITING))]
 
 
 def test_while_the_helper_is_busy_tasks_wait_and_whoever_needs_one_computes_it():
     go, order = threading.Event(), []
-    first = threads.later(lambda: go.wait(30), LARGE)
-    second = threads.later(lambda: order.append(threading.get_ident()), LARGE)
+    first = threads.later(lambda: go.wait(30), LARGE, 0)
+    second = threads.later(lambda: order.append(threading.get_ident()), LARGE, 0)
     second()
     assert order == [threading.get_ident()]
     go.set()
@@ -65,9 +66,9 @@ def test_the_oldest_is_computed_by_the_thread_that_adds_one_too_many():
         begun.set()
         return go.wait(30)
 
-    held = threads.later(hold, LARGE)
+    held = threads.later(hold, LARGE, 0)
     assert begun.wait(30)
-    results = [threads.later(lambda i=i: order.append(i), LARGE) for i in range(WAITING + 2)]
+    results = [threads.later(lambda i=i: order.append(i), LARGE, 0) for i in range(WAITING + 2)]
     assert order == [0, 1]
     go.set()
     for result in (held, *results):
@@ -79,15 +80,15 @@ def test_an_error_is_raised_where_the_result_is_asked_for():
     def kernel():
         raise KeyError("kernel")
 
-    result = threads.later(kernel, LARGE)
+    result = threads.later(kernel, LARGE, 0)
     with pytest.raises(KeyError, match="kernel"):
         result()
-    assert threads.later(lambda: 5, LARGE)() == 5
+    assert threads.later(lambda: 5, LARGE, 0)() == 5
 
 
 def test_a_thread_that_waits_takes_parts_of_the_kernel_that_it_waits_for():
     together = threading.Barrier(2, timeout=30)  # broken unless two threads are in parts at a time
-    result = threads.later(lambda: threads.for_each(2, lambda i: together.wait()), LARGE)
+    result = threads.later(lambda: threads.for_each(2, lambda i: together.wait()), LARGE, 0)
     result()
 
 
@@ -98,7 +99,7 @@ def test_a_helper_that_becomes_free_takes_parts_of_a_kernel_that_has_begun_witho
         begun.set()
         return go.wait(30)
 
-    held = threads.later(hold, LARGE)
+    held = threads.later(hold, LARGE, 0)
     assert begun.wait(30)
 
     def part(i):
@@ -126,7 +127,7 @@ def test_errstate_goes_along():
 
     with np.errstate(divide="raise"):
         begun = threading.Event()
-        result = threads.later(lambda: (begun.set(), kernel()), LARGE)
+        result = threads.later(lambda: (begun.set(), kernel()), LARGE, 0)
         assert begun.wait(30)
         with pytest.raises(FloatingPointError):
             result()
@@ -138,7 +139,7 @@ def test_several_threads_at_once():
     def user(number):
         try:
             for i in range(30):
-                results = [threads.later(lambda k=k: np.full(5000, k).sum(), LARGE) for k in range(6)]
+                results = [threads.later(lambda k=k: np.full(5000, k).sum(), LARGE, 0) for k in range(6)]
                 threads.for_each(4, lambda part: np.ones(5000).sum())
                 found[number, i] = [result() for result in results]
         except BaseException as error:

@@ -65,8 +65,8 @@ class CPUBackend(
     def to_host(self, array: Any) -> np.ndarray:
         return array
 
-    def later(self, kernel: Callable[[], Any], multiplications: int) -> Callable[[], Any] | None:
-        return later(kernel, multiplications)
+    def later(self, kernel: Callable[[], Any], multiplications: int, held: int) -> Callable[[], Any] | None:
+        return later(kernel, multiplications, held)
 
     def as_strided(self, array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
         if array.flags.c_contiguous:  # NumPy's own function takes twenty times as long

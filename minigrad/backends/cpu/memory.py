@@ -2,7 +2,8 @@
 
 A step frees and asks for the same arrays over and over. By default glibc gives large ones, and the top of its heap, back to
 the system at once, and the next array pays for zeroed pages: half the time of an addition on 150 MB, a third of a small MLP's
-step. Two of its settings keep them on the heap instead; other C libraries have no such settings, and are left alone.
+step. Two of its settings keep them on the heap instead, and a third lets all threads share one heap, so that what one has freed
+serves another; other C libraries have no such settings, and are left alone.
 
 The other design was a free list of our own: arrays over memory with an owner object that gives it back when it is deleted. It
 was as fast for large arrays, but costs 1.6 µs for each, helps only operations that are written for it, and hides from NumPy
@@ -15,7 +16,7 @@ import ctypes
 import os
 from typing import Any
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of <malloc.h>
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of <malloc.h>
 LIMIT = 2 << 30
 """How many bytes of freed memory stay, at most, at the top of the heap, unless ``set_cache_limit`` says otherwise."""
 
@@ -50,7 +51,8 @@ def keep_freed_memory() -> bool:
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return False
     library = _libc()
-    return library is not None and bool(library.mallopt(_MMAP_MAX, 0)) and bool(library.mallopt(_TRIM_THRESHOLD, LIMIT - 1))
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, LIMIT - 1), (_ARENA_MAX, 1))
+    return library is not None and all(library.mallopt(name, value) for name, value in settings)
 
 
 def set_cache_limit(size: int) -> None:

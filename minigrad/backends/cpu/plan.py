@@ -30,9 +30,12 @@ GAIN = 0.53
 both sides it is 0.66, and both ways are as fast."""
 LEAST, LEAST_OF_WEIGHT_GRAD = 60_000_000, 200_000_000
 """The multiplications of a plain sum from which it is taken: it makes more calls, the gradient by the weight most."""
+TILES = 48
+"""The tiles from which it is taken: the transform of the weights is the same for any number. With 8 tiles of 1024 channels it
+takes three times as long as a plain sum."""
 FEW_TILES = 128
 LEAST_OF_FEW_TILES = 250_000_000
-"""The same below so many tiles, where the transform of the weights, which is the same for any number, counts."""
+"""The least multiplications below so many tiles."""
 PART = 1 << 21
 """The bytes of a part's columns: with fewer, the threads wait for each other to prepare their calls."""
 HEAVY = 1 << 20
@@ -73,7 +76,8 @@ def _way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsi
         tiles = images * prod(-(-size // 4) for size in (OH, OW))
         least = least if tiles >= FEW_TILES else max(least, LEAST_OF_FEW_TILES)
         multiplications = 36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC  # of a tile: forth, products, back
-        if multiplications <= GAIN * 16 * 9 * CG * OC and images * OH * OW * 9 * CG * OC >= least:
+        gains = tiles >= TILES and multiplications <= GAIN * 16 * 9 * CG * OC
+        if gains and images * OH * OW * 9 * CG * OC >= least:
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
     fits = weight <= 4 * heavy and PART // (run * itemsize) >= 256  # so many rows that packing the weights does not count

@@ -18,7 +18,7 @@ from typing import Any
 
 Work = Callable[[int], None]
 
-WAITING = 4
+WAITING = 2
 """How many tasks may wait: they hold memory. The thread that adds one more computes the oldest itself."""
 
 

@@ -58,6 +58,8 @@ _number: int | None = None
 
 LEAST = 10_000_000
 """The multiplications from which a kernel is worth another thread as a whole."""
+MOST = 1 << 25
+"""The bytes, arguments and result, above which it is computed at once: they would be in memory longer than needed."""
 
 
 def for_each(parts: int, work: Work) -> None:
@@ -74,15 +76,20 @@ def for_each(parts: int, work: Work) -> None:
             _pool.share(Job(work, parts), min(threads, parts) - 1, threads - 1)
 
 
-def later(kernel: Callable[[], Any], multiplications: int) -> Callable[[], Any] | None:
+def later(kernel: Callable[[], Any], multiplications: int, held: int) -> Callable[[], Any] | None:
     """Compute what the kernel returns while the caller goes on, in another thread if one is free.
+
+    Args:
+        kernel: the call.
+        multiplications: how long it will take.
+        held: the bytes of its arguments, which could be freed after it, and of its result.
 
     Returns:
         What returns the result, or raises the kernel's error; it computes the result if no thread has begun to. None where the
-        kernel is small, or there is one thread only: then the caller had better call it.
+        kernel is small or holds much memory, or there is one thread only: then the caller had better call it.
     """
     threads = get_num_threads()
-    if threads < 2 or multiplications < LEAST or is_in_part():
+    if threads < 2 or multiplications < LEAST or held > MOST or is_in_part():
         return None
     task = Task(_with_one_blas_thread(kernel), _pool)
     _pool.submit(task, threads - 1)
