@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .blas import Panels, product, sum_of_tiles, sums_of_products
+from .blas import Panels, has_small_kernels, product, sum_of_tiles, sums_of_products
 from .elementwise import contiguous, copy
 from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS
 from .threads import for_each, scratch
@@ -29,6 +29,8 @@ GROUP = 1 << 23
 """The bytes of the columns that are laid out before a product, where the weights are heavy."""
 JOINED = 16
 """The channels up to which groups are joined."""
+ENOUGH, ENOUGH_PACKED = 32, 12
+"""The columns of a product from which pixels are not joined."""
 SLICES = 8
 """Into how many sums the parts of a gradient are dealt out, each added up by one thread."""
 
@@ -37,7 +39,8 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
     O = len(w)  # noqa: E741
     if way in (ROWS, WINDOWS):
-        pixels = joined_pixels(windows, O)
+        few = way == ROWS and not has_small_kernels(x.dtype)  # long runs, which BLAS packs: wider ones cost more than they gain
+        pixels = joined_pixels(windows, O, ENOUGH_PACKED if few else ENOUGH)
         if pixels > 1:
             w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
             bias = None if bias is None else np.tile(bias, pixels)
@@ -77,13 +80,13 @@ def _as_weight(dw: np.ndarray, kernel_size: tuple[int, int]) -> np.ndarray:
 
 
 @lru_cache(1024)
-def joined_pixels(windows: Windows, O: int) -> int:  # noqa: E741
-    """How many neighbouring pixels are computed as one: as few as give the product 32 columns, where that can be."""
+def joined_pixels(windows: Windows, O: int, least: int = ENOUGH) -> int:  # noqa: E741
+    """How many neighbouring pixels are computed as one: as few as give the product columns enough, where that can be."""
     columns = windows.columns
     if columns.dilation > 1 or windows.kernel_size == (1, 1):
         return 1
-    fitting = (n for n in range(1, 9) if columns.windows % n == 0 and 32 <= n * O <= 48)
-    return 1 if O >= 32 else next(fitting, 1)
+    fitting = (n for n in range(1, 9) if columns.windows % n == 0 and least <= n * O <= 3 * least // 2)
+    return 1 if O >= least else next(fitting, 1)
 
 
 def _joined(windows: Windows, pixels: int) -> Windows:
