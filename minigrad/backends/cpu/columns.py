@@ -86,7 +86,7 @@ def joined_pixels(windows: Windows, O: int, least: int = ENOUGH) -> int:  # noqa
     if columns.dilation > 1 or windows.kernel_size == (1, 1):
         return 1
     fitting = (n for n in range(1, 9) if columns.windows % n == 0 and least <= n * O <= 3 * least // 2)
-    return 1 if O >= least else next(fitting, 1)
+    return 1 if least <= O else next(fitting, 1)
 
 
 def _joined(windows: Windows, pixels: int) -> Windows:

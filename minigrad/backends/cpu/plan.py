@@ -25,9 +25,9 @@ GROUPS = "groups"
 DEPTHWISE = "depthwise"
 """A multiplication for every element of the kernel."""
 
-GAIN = 0.53
-"""The share of a plain sum's multiplications that Winograd's way may need, transforms included, to be taken: at 32 channels on
-both sides it is 0.66, and both ways are as fast."""
+GAIN, GAIN_OF_WEIGHT_GRAD = 0.6, 0.53
+"""The share of a plain sum's multiplications that Winograd's way may need, transforms included, to be taken: from 128 channels to
+32 it is 0.56; at 32 channels on both sides it is 0.66, and both ways are as fast."""
 LEAST, LEAST_OF_WEIGHT_GRAD = 60_000_000, 200_000_000
 """The multiplications of a plain sum from which it is taken: it makes more calls, the gradient by the weight most."""
 TILES = 48
@@ -50,12 +50,12 @@ _algorithm = "auto"
 
 def way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to convolve: by the windows, the number of images, the channels of a group, those of the output, and the dtype."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, HEAVY, _least(LEAST))
+    return _way_of(windows, images, CG, OC, groups, itemsize, HEAVY, _least(LEAST), GAIN)
 
 
 def way_of_weight_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to compute the gradient by the weight; it may be twice as heavy, as its parts add to it."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, 2 * HEAVY, _least(LEAST_OF_WEIGHT_GRAD))
+    return _way_of(windows, images, CG, OC, groups, itemsize, 2 * HEAVY, _least(LEAST_OF_WEIGHT_GRAD), GAIN_OF_WEIGHT_GRAD)
 
 
 def _least(multiplications: int) -> float:
@@ -64,7 +64,9 @@ def _least(multiplications: int) -> float:
 
 
 @lru_cache(4096)
-def _way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int, heavy: int, least: float) -> str:
+def _way_of(
+    windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int, heavy: int, least: float, gain: float
+) -> str:
     OH, OW = windows.output_size
     KH, KW = windows.kernel_size
     unit_steps = all(axis.stride == axis.dilation == 1 for axis in windows)
@@ -76,7 +78,7 @@ def _way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsi
         tiles = images * prod(-(-size // 4) for size in (OH, OW))
         least = least if tiles >= FEW_TILES else max(least, LEAST_OF_FEW_TILES)
         multiplications = 36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC  # of a tile: forth, products, back
-        gains = tiles >= TILES and multiplications <= GAIN * 16 * 9 * CG * OC
+        gains = tiles >= TILES and multiplications <= gain * 16 * 9 * CG * OC
         if gains and images * OH * OW * 9 * CG * OC >= least:
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
