@@ -26,8 +26,8 @@ DEPTHWISE = "depthwise"
 """A multiplication for every element of the kernel."""
 
 GAIN, GAIN_OF_WEIGHT_GRAD = 0.6, 0.53
-"""The share of a plain sum's multiplications that Winograd's way may need, transforms included, to be taken: from 128 channels to
-32 it is 0.56; at 32 channels on both sides it is 0.66, and both ways are as fast."""
+"""The share of a plain sum's multiplications that Winograd's way may need, transforms included, to be taken: from 128 channels
+to 32 it is 0.56; at 32 channels on both sides it is 0.66, and both ways are as fast."""
 LEAST, LEAST_OF_WEIGHT_GRAD = 60_000_000, 200_000_000
 """The multiplications of a plain sum from which it is taken: it makes more calls, the gradient by the weight most."""
 TILES = 48
