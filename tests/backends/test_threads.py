@@ -223,3 +223,16 @@ def test_quota_of_a_control_group(tmp_path, files, cpus):
 
 def test_default_is_what_the_process_may_use():
     assert 1 <= threads.usable_cpus() <= os.cpu_count()
+
+
+def test_large_arrays_are_joined_on_threads(two_threads, monkeypatch):
+    from minigrad.backends.cpu import elementwise
+
+    cut = []
+    monkeypatch.setattr(elementwise, "for_each", lambda parts, work: cut.append(parts) or threads.for_each(parts, work))
+    minigrad.manual_seed(0)
+    features = [minigrad.randn(4, 64, 64, c).permute(0, 3, 1, 2) for c in (48, 32)]
+    joined = minigrad.cat(features, 1)
+    assert cut == [4]
+    np.testing.assert_array_equal(joined.numpy(), np.concatenate([x.numpy() for x in features], axis=1))
+    assert joined.numpy().transpose(0, 2, 3, 1).flags.c_contiguous

@@ -14,6 +14,8 @@ BLOCK = 1 << 18
 """The elements of a block: with fewer, the threads spend their time handing Python's lock over."""
 LARGE = 1 << 18
 """The elements from which threads pay."""
+JOINED = 1 << 20
+"""The elements from which threads pay to join arrays."""
 SUMMED = 1 << 14
 """The elements from which a sum per channel is faster as a product."""
 WIDTH = 1 << 9
@@ -144,24 +146,16 @@ def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any =
     return total.reshape(1, -1, *(1,) * (x.ndim - 2)) if keepdims else total
 
 
-def join(arrays: Any, axis: int = 0, **options: Any) -> np.ndarray:
-    """``np.concatenate``, on threads where the result is large; its memory order is that of the arrays."""
-    first = arrays[0]
-    size = sum(array.size for array in arrays)
-    alike = all(type(a) is np.ndarray and a.dtype == first.dtype and a.ndim == first.ndim for a in arrays)
-    if options or axis <= 0 or size < LARGE or not alike:
-        return np.concatenate(arrays, axis=axis, **options)
-    shape = list(first.shape)
-    shape[axis] = sum(array.shape[axis] for array in arrays)
-    order = sorted(range(first.ndim), key=lambda i: first.strides[i], reverse=True)
-    lying = np.empty([shape[i] for i in order], first.dtype)
-    result = lying.transpose([order.index(i) for i in range(first.ndim)])
+def join(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> np.ndarray:
+    """``np.concatenate``, on threads where it writes to a large array, and not along its first dim."""
+    if out is None or options or axis <= 0 or out.size < JOINED:
+        return np.concatenate(arrays, axis=axis, out=out, **options)
 
     def part(i: int) -> None:
-        np.concatenate([array[i : i + 1] for array in arrays], axis=axis, out=result[i : i + 1])
+        np.concatenate([array[i : i + 1] for array in arrays], axis=axis, out=out[i : i + 1])
 
-    for_each(len(first), part)
-    return result
+    for_each(len(out), part)
+    return out
 
 
 THREADED = (
