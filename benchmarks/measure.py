@@ -9,7 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -48,18 +49,74 @@ def in_turn(
 
     The child prints one JSON object, names to numbers, as its last line; its errors appear among this process's.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in PINS}
-    environment |= {
-        "OMP_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-    }
     found: dict[str, list[dict[str, float]]] = {library: [] for library in libraries}
     for _ in range(turns):
         for library in libraries:
-            command = [sys.executable, "-m", module, "--measure", library, *options]
-            output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+            output = subprocess.run(
+                _command(module, library, options), env=_environment(threads), check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
             found[library].append(json.loads(output.splitlines()[-1]))
+    return _medians(found)
+
+
+def in_short_turns(
+    module: str, libraries: Sequence[str], turns: int, threads: int, options: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
+    """The same with processes that stay: each measures a little in its turn, and waits while the others do.
+
+    So what slows the machine down for some seconds slows all of them down alike. The child is ``serve``.
+    """
+    with ExitStack() as stack:
+        children = {library: stack.enter_context(_child(module, library, threads, options)) for library in libraries}
+        found: dict[str, list[dict[str, float]]] = {library: [] for library in libraries}
+        for turn in range(turns + 1):
+            for library, child in children.items():
+                if turn:
+                    child.stdin.write("measure\n")
+                    child.stdin.flush()
+                answer = child.stdout.readline()
+                if not answer:
+                    raise RuntimeError(f"{' '.join(child.args)} ended with {child.wait()}; its errors are above")
+                if turn:  # the first line only says that it is ready
+                    found[library].append(json.loads(answer))
+        return _medians(found)
+
+
+def serve(measure: Callable[[], dict[str, float]]) -> None:
+    """In a child of ``in_short_turns``: measure whenever a line comes, until there are no more."""
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        time.sleep(REST)
+        print(json.dumps(measure()), flush=True)
+
+
+REST = 0.05
+"""Seconds for the threads of the process before to fall asleep: OpenMP's spin for a while."""
+
+
+@contextmanager
+def _child(module: str, library: str, threads: int, options: Sequence[str]) -> Iterator[Any]:
+    command = _command(module, library, options)
+    with subprocess.Popen(
+        command, env=_environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _command(module: str, library: str, options: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", module, "--measure", library, *options]
+
+
+def _environment(threads: int) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in PINS}
+    return environment | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+
+
+def _medians(found: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
     return {
         library: {name: statistics.median(run[name] for run in runs) for name in runs[0]} for library, runs in found.items()
     }

@@ -1,9 +1,9 @@
 """Training and evaluation of the classic networks, beside torch's: python -m benchmarks.train_step --peer torch
 
-Every row is measured in processes of its own, the libraries in turn; torch once with contiguous and once with channels-last
-memory, of which the faster counts. A training step is zero_grad, forward, cross-entropy, backward and SGD with momentum; an
-evaluation is the forward pass under no_grad. Peak memory is the largest resident set less what the process had before the
-network was built.
+Every row is measured in processes of its own, one for each library, which take short turns; torch once with contiguous and once
+with channels-last memory, of which the faster counts. A training step is zero_grad, forward, cross-entropy, backward and SGD
+with momentum; an evaluation is the forward pass under no_grad. Peak memory is the largest resident set less what the process
+had before the network was built.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import networks
-from .measure import PINS, in_turn, machine
+from .measure import PINS, in_short_turns, machine, serve
 
 CHANNELS_LAST = "torch-channels-last"
 IMAGE = (3, 224, 224)
@@ -58,8 +58,11 @@ ROWS = {
 }
 
 
-def measure(library: str, row: Row, seconds: float, threads: int) -> dict[str, float]:
-    """Milliseconds of a step (the median), peak MB, page faults per step, and processor time over wall time."""
+def measurement(library: str, row: Row, seconds: float, threads: int) -> Callable[[], dict[str, float]]:
+    """What measures steps for so many seconds, one at least, after two that do not count.
+
+    It finds milliseconds of a step (the median), peak MB, page faults per step, and processor time over wall time.
+    """
     lib = importlib.import_module("torch" if library == CHANNELS_LAST else library)
     for room in ("nn", "optim"):
         importlib.import_module(f"{lib.__name__}.{room}")
@@ -68,19 +71,23 @@ def measure(library: str, row: Row, seconds: float, threads: int) -> dict[str, f
     step = step_of(lib, row, library == CHANNELS_LAST)
     for _ in range(2):
         step()
-    times: list[float] = []
-    start, faults, busy = time.perf_counter(), minor_faults(), time.process_time()
-    while len(times) < 3 or time.perf_counter() - start < seconds:
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    wall = time.perf_counter() - start
-    return {
-        "ms": 1e3 * statistics.median(times),
-        "peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e6,
-        "faults": (minor_faults() - faults) / len(times),
-        "busy": (time.process_time() - busy) / wall,
-    }
+
+    def measure() -> dict[str, float]:
+        times: list[float] = []
+        start, faults, busy = time.perf_counter(), minor_faults(), time.process_time()
+        while not times or time.perf_counter() - start < seconds:
+            begin = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - begin)
+        wall = time.perf_counter() - start
+        return {
+            "ms": 1e3 * statistics.median(times),
+            "peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e6,
+            "faults": (minor_faults() - faults) / len(times),
+            "busy": (time.process_time() - busy) / wall,
+        }
+
+    return measure
 
 
 def step_of(lib: Any, row: Row, channels_last: bool) -> Callable[[], None]:
@@ -166,21 +173,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"some of: {', '.join(ROWS)}"
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure in each process; three steps at least")
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.2, help="how long a turn lasts; one step at least")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--chart", type=Path, help="also draw the ratios here; needs --peer")
     parser.add_argument("--measure", metavar="LIBRARY", help="measure one library and one row in this process")
     options = parser.parse_args(arguments)
     if options.measure:
-        print(json.dumps(measure(options.measure, ROWS[options.rows[0]], options.seconds, options.threads)))
+        serve(measurement(options.measure, ROWS[options.rows[0]], options.seconds, options.threads))
         return
     if options.chart and not options.peer:
         parser.error("--chart draws ratios: expected --peer torch beside it")
     if options.peer and not importlib.util.find_spec("torch"):
         parser.error("--peer torch: torch is not installed here (pip install torch==2.13.0)")
     libraries = ["minigrad", *(["torch", CHANNELS_LAST] if options.peer else [])]
-    print(f"{machine(options.threads)}; medians of {options.turns} processes each, in turn; {' and '.join(PINS)} unset")
+    print(f"{machine(options.threads)}; medians of {options.turns} turns each; {' and '.join(PINS)} unset")
     print(f"{'':26}{'ms':>10}" + (f"{'torch ms':>10}  {'layout':14}{'ratio':>6}" if options.peer else ""), end="")
     print(
         f"{'MB':>9}{'torch':>9}{'faults':>9}{'torch':>9}{'busy':>7}" if options.peer else f"{'MB':>9}{'faults':>9}{'busy':>7}"
@@ -189,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.rows:
         child = ["--rows", name, "--seconds", str(options.seconds), "--threads", str(options.threads)]
         turn = [library for library in libraries if library != CHANNELS_LAST or len(ROWS[name].shape) == 3]
-        results[name] = compare(in_turn("benchmarks.train_step", turn, options.turns, options.threads, child))
+        results[name] = compare(in_short_turns("benchmarks.train_step", turn, options.turns, options.threads, child))
         print(line(ROWS[name].title, results[name]), flush=True)
     if options.peer:
         for what, train in (("training", True), ("evaluation", False)):

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("resource")  # what the page faults are read from
 import minigrad
 from benchmarks import networks, train_step
+from benchmarks.measure import in_short_turns
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = {
@@ -84,3 +85,8 @@ def test_the_faster_layout_counts(tmp_path):
     assert train_step.geometric_mean([0.5, 2.0]) == pytest.approx(1)
     train_step.draw({"mlp": result}, tmp_path / "ratios.png", "a machine")
     assert (tmp_path / "ratios.png").stat().st_size > 1000
+
+
+def test_a_child_that_fails_is_not_waited_for():
+    with pytest.raises(RuntimeError, match="--rows no-such-row ended with 2"):
+        in_short_turns("benchmarks.train_step", ["minigrad"], 1, 1, ["--rows", "no-such-row"])
