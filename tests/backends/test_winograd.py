@@ -83,3 +83,16 @@ def test_other_dtypes_take_plain_sums(dtype):
     np.testing.assert_allclose(
         actual, expected, rtol=1e-2 if dtype == np.float16 else 1e-12, atol=1e-1 if dtype == np.float16 else 1e-10
     )
+
+
+def test_few_tiles_take_plain_sums():
+    """The transform of the weights, which is the same for any number of tiles, would cost more than all else."""
+    for images, expected in ((2, "phases"), (32, "winograd")):
+        plan = minigrad.cpu.conv_plan((images, 1024, 7, 7), (1024, 1024, 3, 3), padding=((1, 1), (1, 1)))
+        assert set(plan) == {expected}
+
+
+def test_from_many_channels_to_few_it_pays_but_for_the_gradient_by_the_weight():
+    plan = minigrad.cpu.conv_plan((4, 128, 28, 28), (32, 128, 3, 3), padding=((1, 1), (1, 1)))
+    assert (plan.forward, plan.input_grad) == ("winograd", "winograd")
+    assert plan.weight_grad != "winograd"
