@@ -1,19 +1,17 @@
 """Convolution as products of matrices: windows are copied into a matrix whose rows they are, part by part (im2col).
 
 With channels last a row of the kernel is one run of KW·C numbers, and a part of about a megabyte does not leave the cache
-between the copy and the product. Where such runs are long enough, only they are copied ("rows"): a row of the output is then
-the sum of KH products of row-shifted views of one buffer, a third of the copying for a 3×3 kernel. Where the weights are too
-large for the cache, the columns of many windows are laid out first, and the product is cut by output channels.
+between the copy and the product. Where such runs are long enough, only they are copied (``kernel_rows.py``). Where the weights
+are too large for the cache, the columns of many windows are laid out first, and the product is cut by output channels.
 
 Products with few columns are slow. So where there are few output channels, neighbouring pixels are computed as if they were
 channels of one ("joined pixels"): with a wider window, and zeros in the weights where a pixel's own window does not reach.
 
-The planes of all functions here are ``windows.padded``.
+All functions below the first two work on planes that ``windows.padded`` made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -21,9 +19,10 @@ import numpy as np
 
 from .blas import Panels, has_small_kernels, product, sum_of_tiles, sums_of_products
 from .elementwise import contiguous, copy
+from .kernel_rows import correlate_by_rows, weight_grad_by_rows
 from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS
-from .threads import for_each, scratch
-from .windows import Block, Windows, as_runs, blocks, each_tap, view, view_of_runs
+from .threads import for_each, scratch, sum_in_slices
+from .windows import Block, Windows, as_runs, blocks, each_tap, padded, view, view_of_runs
 
 GROUP = 1 << 23
 """The bytes of the columns that are laid out before a product, where the weights are heavy."""
@@ -31,12 +30,11 @@ JOINED = 16
 """The channels up to which groups are joined."""
 ENOUGH, ENOUGH_PACKED = 32, 12
 """The columns of a product from which pixels are not joined."""
-SLICES = 8
-"""Into how many sums the parts of a gradient are dealt out, each added up by one thread."""
 
 
 def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups: int, way: str, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
+    x, windows = (contiguous(x), windows) if way == ROWS else padded(x, windows)
     O = len(w)  # noqa: E741
     if way in (ROWS, WINDOWS):
         few = way == ROWS and not has_small_kernels(x.dtype)  # long runs, which BLAS packs: wider ones cost more than they gain
@@ -44,7 +42,8 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
         if pixels > 1:
             w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
             bias = None if bias is None else np.tile(bias, pixels)
-        (_by_rows if way == ROWS else _by_windows)(x, contiguous(w.transpose(2, 3, 1, 0)), bias, windows, y)
+        by = correlate_by_rows if way == ROWS else _by_windows
+        by(x, contiguous(w.transpose(2, 3, 1, 0)), bias, windows, y)
     elif way == DEPTHWISE:
         _depthwise(x, w.reshape(O, -1).T, bias, windows, y)
     elif way == GROUPS:
@@ -57,6 +56,9 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
 
 def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, groups: int, way: str) -> np.ndarray:
     """The gradient by the weight, (O, C/G, KH, KW), from (N, H, W, C) and (N, OH, OW, O)."""
+    if way == ROWS:
+        return _as_weight(weight_grad_by_rows(contiguous(x), dy, windows), windows.kernel_size)
+    x, windows = padded(x, windows)
     if way == WINDOWS:
         pixels = joined_pixels(windows, dy.shape[3])
         joined = _joined(windows, pixels)
@@ -67,7 +69,7 @@ def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, groups: int, wa
     if way == DEPTHWISE:
         dw = _weight_grad_depthwise(x, dy, windows)
     else:
-        dw = (_weight_grad_by_rows if way == ROWS else _weight_grad_by_phases)(x, dy, windows)
+        dw = _weight_grad_by_phases(x, dy, windows)
     return _as_weight(dw, windows.kernel_size)
 
 
@@ -177,20 +179,7 @@ def _weight_grad_by_windows(x: np.ndarray, dy: np.ndarray, windows: Windows) -> 
         sum_of_tiles(dy[block.images, block.rows].reshape(rows, O).T, matrix, term)
         np.add(total, term, out=total)
 
-    return _sum_in_slices(len(cuts), add, (O, K), dy.dtype)
-
-
-def _sum_in_slices(parts: int, add: Callable[[int, np.ndarray], None], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """The sum of what ``add(part, total)`` adds: in a fixed number of slices, each one thread's, which are added last."""
-    slices = min(SLICES, parts)
-    sums = np.zeros((slices, *shape), dtype)
-
-    def add_slice(i: int) -> None:
-        for part in range(i * parts // slices, (i + 1) * parts // slices):
-            add(part, sums[i])
-
-    for_each(slices, add_slice)
-    return np.add.reduce(sums, axis=0)
+    return sum_in_slices(len(cuts), add, (O, K), dy.dtype)
 
 
 # --- the windows of many images, then one product -----------------------------------------------------------------------
@@ -239,73 +228,6 @@ def _weight_grad_by_phases(x: np.ndarray, dy: np.ndarray, windows: Windows) -> n
         if number:
             np.add(dw, term, out=dw)
     return dw
-
-
-# --- runs of kernel rows ------------------------------------------------------------------------------------------------
-
-
-def _runs(x: np.ndarray, windows: Windows, block: Block, buffer: np.ndarray) -> list[np.ndarray]:
-    """The runs of KW·C numbers that a block reaches, copied to the buffer; for each kernel row, views (n, rows·OW, KW·C)."""
-    rows, columns = windows
-    length = columns.taps * x.shape[3]
-    reach = block.rows.stop - block.rows.start + rows.taps - 1
-    every = Windows(rows._replace(taps=1), columns)
-    found = view_of_runs(x, every, Block(block.images, slice(block.rows.start, block.rows.start + reach)))[..., 0]
-    runs = buffer[: found.size * length]
-    np.copyto(as_runs(runs, length).reshape(found.shape), found)
-    flat = runs.reshape(len(found), reach * columns.windows, length)
-    return [flat[:, u * columns.windows : (u + reach - rows.taps + 1) * columns.windows] for u in range(rows.taps)]
-
-
-def _runs_size(x: np.ndarray, windows: Windows, block: Block) -> int:
-    reach = block.rows.stop - block.rows.start + windows.rows.taps - 1
-    return (block.images.stop - block.images.start) * reach * windows.columns.windows * windows.columns.taps * x.shape[3]
-
-
-def _by_rows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.ndarray) -> None:
-    """A product per kernel row, the later ones added to the first; ``w`` is (KH, KW, C, O)."""
-    KH, KW, C, O = w.shape  # noqa: E741
-    OH, OW = windows.output_size
-    cuts = blocks(len(x), OH, OW * KW * C * x.itemsize, PART)
-    panels = [Panels(row) for row in w.reshape(KH, KW * C, O)]
-
-    def part(i: int) -> None:
-        block = cuts[i]
-        here = y[block.images, block.rows]
-        here = here.reshape(len(here), -1, O)
-        buffer, term = scratch(_runs_size(x, windows, block), here.size, dtype=x.dtype)
-        term = term.reshape(here.shape)
-        for u, matrices in enumerate(_runs(x, windows, block, buffer)):
-            panels[u].multiply(matrices, term if u else here)
-            if u:
-                np.add(here, term, out=here)
-        if bias is not None:
-            np.add(here, bias, out=here)
-
-    for_each(len(cuts), part)
-
-
-def _weight_grad_by_rows(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
-    N, OH, OW, O = dy.shape  # noqa: E741
-    KH, KW = windows.kernel_size
-    K = KW * x.shape[3]
-    cuts = blocks(N, OH, OW * K * x.itemsize, PART)
-
-    def add(i: int, total: np.ndarray) -> None:
-        block = cuts[i]
-        above = dy[block.images, block.rows]
-        above = above.reshape(len(above), -1, O)
-        buffer, term = scratch(_runs_size(x, windows, block), K * O, dtype=x.dtype)
-        term = term.reshape(O, K)
-        for u, matrices in enumerate(_runs(x, windows, block, buffer)):
-            if len(above) == 1:
-                sum_of_tiles(above[0].T, matrices[0], term)
-            else:
-                np.add.reduce(sums_of_products(above, matrices), axis=0, out=term)
-            np.add(total[u], term, out=total[u])
-
-    total = _sum_in_slices(len(cuts), add, (KH, O, K), dy.dtype)
-    return total.transpose(1, 0, 2).reshape(O, KH * K)
 
 
 # --- groups -------------------------------------------------------------------------------------------------------------
@@ -434,7 +356,7 @@ def _weight_grad_depthwise(x: np.ndarray, dy: np.ndarray, windows: Windows) -> n
         for k, tap in enumerate(each_tap(view(x, windows, block))):
             total[k] += np.einsum("nhwc,nhwc->c", tap, dy[block.images, block.rows])
 
-    return _sum_in_slices(len(cuts), add, (windows.rows.taps * windows.columns.taps, C), dy.dtype).T
+    return sum_in_slices(len(cuts), add, (windows.rows.taps * windows.columns.taps, C), dy.dtype).T
 
 
 def _depthwise(x: np.ndarray, filters: np.ndarray, bias: Any, windows: Windows, y: np.ndarray) -> None:

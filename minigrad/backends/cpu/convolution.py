@@ -17,7 +17,7 @@ from ..generic.windows import Padding, Pair
 from . import columns, plan, winograd
 from .blas import product
 from .elementwise import contiguous, copy
-from .windows import Windows, channels_first, channels_last, padded, wide, windows_over
+from .windows import Windows, channels_first, channels_last, wide, windows_over
 
 
 class CPUConvolutionKernels:
@@ -67,7 +67,7 @@ class CPUConvolutionKernels:
         elif way == plan.WINOGRAD:
             winograd.weight_grad(x, dy, (padding[0][0], padding[1][0]), dw)
         else:
-            dw[...] = columns.weight_grad(*padded(x, windows), dy, groups, way)
+            dw[...] = columns.weight_grad(x, windows, dy, groups, way)
         return dw.astype(grad.dtype, copy=False)
 
 
@@ -83,7 +83,7 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
     if way == plan.POINTWISE:
         product(as_rows(x), w.reshape(OC, CG).T, out=y.reshape(-1, OC))
         return y if bias is None else np.add(y, bias, out=y)
-    columns.correlate(*padded(x, windows), w, bias, groups, way, y)
+    columns.correlate(x, windows, w, bias, groups, way, y)
     return y
 
 

@@ -56,6 +56,8 @@ _here = _Here()
 _pool = Pool()
 _number: int | None = None
 
+SLICES = 8
+"""Into how many sums the parts of a gradient are dealt out, each added up by one thread."""
 LEAST = 10_000_000
 """The multiplications from which a kernel is worth another thread as a whole."""
 MOST = 1 << 25
@@ -102,6 +104,19 @@ def _with_one_blas_thread(kernel: Callable[[], Any]) -> Callable[[], Any]:
             return kernel()
 
     return call
+
+
+def sum_in_slices(parts: int, add: Callable[[int, np.ndarray], None], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """The sum of what ``add(part, total)`` adds: in a fixed number of slices, each one thread's, which are added last."""
+    slices = min(SLICES, parts)
+    sums = np.zeros((slices, *shape), dtype)
+
+    def add_slice(i: int) -> None:
+        for part in range(i * parts // slices, (i + 1) * parts // slices):
+            add(part, sums[i])
+
+    for_each(slices, add_slice)
+    return np.add.reduce(sums, axis=0)
 
 
 def scratch(*sizes: int, dtype: Any) -> list[np.ndarray]:
