@@ -59,9 +59,7 @@ def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor
     multiplications = grad.array.size * math.prod(shape[1:])
     held = sum(array.nbytes for array in arrays) + math.prod(shape) * grad.array.itemsize
     result = operation.backend.later(lambda: operation.forward(*arrays), multiplications, held)
-    if result is None:
-        return operation.apply(grad, x)
-    return deferred(None, (grad, x), Pending(result))
+    return wrap(operation.forward(*arrays)) if result is None else deferred(None, (grad, x), Pending(result))
 
 
 def compute_waiting(tensor: Tensor) -> None:
