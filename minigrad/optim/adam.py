@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import ops
 from ..ops.optimizer import adam_step_
 from .optimizer import Optimizer
 
@@ -74,11 +73,10 @@ class Adam(Optimizer):
     def update(self, group: dict[str, Any]) -> None:
         params = [param for param in group["params"] if param.grad is not None]
         states = [self.state[param] for param in params]
-        for param, state in zip(params, states):
-            if "step" not in state:
-                state.update(step=0, exp_avg=ops.zeros_like(param), exp_avg_sq=ops.zeros_like(param))
-            if group["amsgrad"] and "max_exp_avg_sq" not in state:
-                state["max_exp_avg_sq"] = ops.zeros_like(param)
+        for state in states:
+            state.setdefault("step", 0)
+        for name in ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])):
+            self.add_buffers(name, params)
         steps = [state["step"] + 1 for state in states]
         adam_step_(
             params,

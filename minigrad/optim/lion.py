@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import ops
 from ..ops.optimizer import lion_step_
 from .optimizer import Optimizer
 
@@ -58,14 +57,11 @@ class Lion(Optimizer):
 
     def update(self, group: dict[str, Any]) -> None:
         params = [param for param in group["params"] if param.grad is not None]
-        states = [self.state[param] for param in params]
-        for param, state in zip(params, states):
-            if "exp_avg" not in state:
-                state["exp_avg"] = ops.zeros_like(param)
+        self.add_buffers("exp_avg", params)
         lion_step_(
             params,
             [param.grad for param in params],
-            [state["exp_avg"] for state in states],
+            [self.state[param]["exp_avg"] for param in params],
             lr=group["lr"],
             betas=group["betas"],
             weight_decay=group["weight_decay"],

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from .._tensor import Tensor
 from ..autograd import enable_grad, no_grad
 from ..autograd.hooks import Handle
+from ..ops.optimizer import zeros_side_by_side
 
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,6 +131,13 @@ class Optimizer:
                         param.grad = param.grad.detach()
                     with no_grad():
                         param.grad.zero_()
+
+    def add_buffers(self, name: str, params: list[Tensor]) -> list[Tensor]:
+        """Give each parameter without a state of that name zeros like itself; returns those parameters."""
+        new = [param for param in params if name not in self.state[param]]
+        for param, buffer in zip(new, zeros_side_by_side(new)):
+            self.state[param][name] = buffer
+        return new
 
     # --- parameter groups --------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import ops
 from ..ops.optimizer import rmsprop_step_
 from .optimizer import Optimizer
 
@@ -75,10 +74,9 @@ class RMSprop(Optimizer):
         params = [param for param in group["params"] if param.grad is not None]
         states = [self.state[param] for param in params]
         wanted = {"square_avg": True, "grad_avg": group["centered"], "momentum_buffer": group["momentum"] > 0}
-        for param, state in zip(params, states):
-            for name, needed in wanted.items():
-                if needed and name not in state:
-                    state[name] = ops.zeros_like(param)
+        for name, needed in wanted.items():
+            if needed:
+                self.add_buffers(name, params)
         averages, centers, buffers = ([state[name] for state in states] if needed else [] for name, needed in wanted.items())
         rmsprop_step_(
             params,

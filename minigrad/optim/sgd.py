@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import ops
 from .._tensor import Tensor
 from ..ops.optimizer import sgd_step_
 from .optimizer import Optimizer
@@ -73,30 +72,19 @@ class SGD(Optimizer):
             )
 
     def update(self, group: dict[str, Any]) -> None:
-        params, fresh = [], []
-        buffers = []
-        for param in group["params"]:
-            if param.grad is None:
-                continue
-            if group["momentum"]:
-                state = self.state[param]
-                buffer = state.get("momentum_buffer")
-                if buffer is None:
-                    buffer = state["momentum_buffer"] = ops.zeros_like(param)
-                    if group["dampening"]:
-                        fresh.append(param)
-                        continue
-                buffers.append(buffer)
-            params.append(param)
-        if fresh:  # an empty buffer takes all of the gradient: dampening would leave out a part
-            self._step(group, fresh, [self.state[param]["momentum_buffer"] for param in fresh], dampening=0)
-        self._step(group, params, buffers, group["dampening"])
+        params = [param for param in group["params"] if param.grad is not None]
+        new = self.add_buffers("momentum_buffer", params) if group["momentum"] else []
+        if new and group["dampening"]:  # an empty buffer takes all of the gradient: dampening would leave out a part
+            self._step(group, new, dampening=0)
+            known = {id(param) for param in new}
+            params = [param for param in params if id(param) not in known]
+        self._step(group, params, group["dampening"])
 
-    def _step(self, group: dict[str, Any], params: list[Tensor], buffers: list[Tensor], dampening: float) -> None:
+    def _step(self, group: dict[str, Any], params: list[Tensor], dampening: float) -> None:
         sgd_step_(
             params,
             [param.grad for param in params],  # type: ignore[misc]
-            buffers,
+            [self.state[param]["momentum_buffer"] for param in params] if group["momentum"] else [],
             lr=group["lr"],
             momentum=group["momentum"],
             dampening=dampening,

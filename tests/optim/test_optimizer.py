@@ -635,3 +635,23 @@ def test_a_step_takes_no_more_memory_than_one_scratch(kind, options, no_collecto
     finally:
         tracemalloc.stop()
     assert peak - before < 1.1 * param.nbytes
+
+
+def test_states_that_are_made_together_lie_side_by_side():
+    """Small states in the memory of a step's activations would leave no room there for the next step's."""
+    lying = minigrad.zeros(2, 5, 5, 3).permute(0, 3, 1, 2)
+    params = [minigrad.zeros(7), minigrad.zeros(3, 2), lying, minigrad.zeros(4, dtype="float64"), minigrad.zeros(())]
+    for i, param in enumerate(params):
+        param.requires_grad_().grad = minigrad.full_like(param, i + 1.0)
+    optimizer = optim.SGD(params, lr=1, momentum=0.5)
+    optimizer.step()
+    buffers = [optimizer.state[param]["momentum_buffer"].numpy() for param in params]
+    for i, (param, buffer) in enumerate(zip(params, buffers)):
+        assert (buffer == i + 1).all()
+        assert (buffer.shape, buffer.dtype, buffer.strides) == (param.shape, param.dtype, param.detach().numpy().strides)
+    bases = [buffer if buffer.base is None else buffer.base for buffer in buffers]
+    single = [base for base, param in zip(bases, params) if param.dtype == "float32"]
+    assert all(base is single[0] for base in single)
+    assert all(
+        buffer.__array_interface__["data"][0] % 64 == buffers[0].__array_interface__["data"][0] % 64 for buffer in buffers[:3]
+    )
