@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -153,3 +154,18 @@ def test_several_threads_at_once():
     assert not errors
     assert len(found) == 120
     assert all(value == [5000 * k for k in range(6)] for value in found.values())
+
+
+def test_no_more_threads_than_were_set_last():
+    minigrad.set_num_threads(4)
+    together = threading.Barrier(4, timeout=30)
+    threads.for_each(4, lambda i: together.wait())  # three helpers are there now
+    minigrad.set_num_threads(2)
+    begun, go = [], threading.Event()
+    results = [threads.later(lambda i=i: begun.append(i) or go.wait(30), LARGE, 0) for i in range(WAITING)]
+    inside = []
+    threads.for_each(4, lambda i: (time.sleep(0.05), inside.append(threading.get_ident())))  # long enough for any other to come
+    assert set(inside) == {threading.get_ident()}
+    assert len(begun) <= 1
+    go.set()
+    assert all(result() for result in results)

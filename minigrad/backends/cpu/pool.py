@@ -134,11 +134,9 @@ class Pool:
         self.bells: list[threading.Lock] = []  # of threads that wait for a task, or for something to do
 
     def share(self, job: Job, helpers: int, most: int) -> None:
-        """Do a job with up to so many helpers; new ones are started while there are fewer than ``most``."""
+        """Do a job with up to so many helpers, of whom ``most`` may be at work at a time."""
         with self.lock:
-            found = [self.idle.pop() for _ in range(min(helpers, len(self.idle)))]
-            while len(found) < helpers and self.started < most:
-                found.append(self._start())
+            found = self._take(helpers, most)
             if len(found) < helpers:
                 self.open.append(job)
                 self._ring()
@@ -168,8 +166,8 @@ class Pool:
         with self.lock:
             oldest = self.tasks.popleft() if len(self.tasks) >= WAITING else None
             self.tasks.append(task)
-            helper = self.idle.pop() if self.idle else self._start() if self.started < most else None
-        if helper is not None:
+            found = self._take(1, most)
+        for helper in found:
             helper.give(helper.work_off)
         if oldest is not None:
             oldest.run()
@@ -224,9 +222,16 @@ class Pool:
             bell.release()
         self.bells.clear()
 
-    def _start(self) -> _Helper:
-        self.started += 1
-        return _Helper(self)
+    def _take(self, number: int, most: int) -> list[_Helper]:
+        """So many idle or new helpers, but no more than ``most`` at work."""
+        at_work = self.started - len(self.idle)
+        found = []
+        for _ in range(min(number, most - at_work)):
+            if not self.idle:
+                self.idle.append(_Helper(self))
+                self.started += 1
+            found.append(self.idle.pop())
+        return found
 
 
 class _Helper:
