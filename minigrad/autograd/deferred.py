@@ -6,6 +6,9 @@ nothing changes: a deferred tensor is an ordinary one, its node is on the tape, 
 in between. That memory is held by one tensor alone (``is_held_once``), whose changes in place compute what waits for it first
 (``compute_waiting``, in ``check_writable``). Where somebody asks for the gradient in between, the two operations are parted
 (``Operation.separate``).
+
+Gradients by weights are deferred likewise, while another thread computes them during the backward pass (``weight_grad_later``);
+the engine waits for all of them before it returns.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def zeros_side_by_side(params: Tensors) -> list[Tensor]:
     """Zeros like each of the tensors, all in one piece of memory for each device and dtype.
 
     States are made after the first backward pass. Small ones by themselves would lie wherever its activations have just been
-    freed, and leave no room there for the next step's: VGG-11's peak was 2154 MB so, and is 1940 MB.
+    freed, and leave no room there for the next step's: VGG-11's peak was 2154 MB so, and is 1913 MB.
 
     >>> import minigrad
     >>> from minigrad.ops.optimizer import zeros_side_by_side

@@ -169,3 +169,9 @@ def test_no_more_threads_than_were_set_last():
     assert len(begun) <= 1
     go.set()
     assert all(result() for result in results)
+
+
+def test_a_result_may_be_asked_for_again():
+    """Two threads may ask for a deferred array at the same moment."""
+    result = threads.later(lambda: np.ones(3), LARGE, 0)
+    assert result() is result()

@@ -113,13 +113,12 @@ class Task:
         self.pool.finished(self)
 
     def result(self) -> Any:
-        """Wait for the result, or compute it here if nobody has begun; it is handed out once."""
+        """Wait for the result, or compute it here if nobody has begun."""
         if not self.done:
             self.pool.wait_for(self)
         if self.error is not None:
             raise self.error
-        value, self.value = self.value, None  # whoever asked holds it alone
-        return value
+        return self.value
 
 
 class Pool:
