@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .blas import Panels, has_small_kernels, product, sum_of_tiles, sums_of_products
-from .elementwise import contiguous, copy
+from .elementwise import add_to_rows, contiguous, copy
 from .kernel_rows import correlate_by_rows, weight_grad_by_rows
 from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS
 from .threads import for_each, scratch, sum_in_slices
@@ -160,7 +160,7 @@ def _by_windows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np
         here = y[block.images, block.rows].reshape(rows, O)
         panels.multiply(matrix[None], here[None])
         if bias is not None:
-            np.add(here, bias, out=here)
+            add_to_rows(bias, here)
 
     for_each(len(cuts), part)
 
@@ -215,7 +215,7 @@ def _by_phases(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.
         here = y[images].reshape(len(matrix), -1)
         product(matrix, w, out=here)
         if bias is not None:
-            np.add(here, bias, out=here)
+            add_to_rows(bias, here)
 
 
 def _weight_grad_by_phases(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
@@ -262,7 +262,7 @@ def _by_groups(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups
         as_runs(y, O // groups).reshape(*y.shape[:3], groups),
     )
     if bias is not None:
-        np.add(y, bias, out=y)
+        add_to_rows(bias, y)
 
 
 def _weight_grad_by_groups(x: np.ndarray, dy: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
@@ -376,6 +376,6 @@ def _depthwise(x: np.ndarray, filters: np.ndarray, bias: Any, windows: Windows, 
             else:
                 np.add(here, np.multiply(tap, filters[k], out=term), out=here)
         if bias is not None:
-            np.add(here, bias, out=here)
+            add_to_rows(bias, here)
 
     for_each(len(cuts), part)

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from ..generic.windows import Padding, Pair
 from . import columns, plan, winograd
 from .blas import product
-from .elementwise import contiguous, copy
+from .elementwise import add_to_rows, contiguous, copy
 from .windows import Windows, channels_first, channels_last, wide, windows_over
 
 
@@ -82,7 +82,9 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
         return y
     if way == plan.POINTWISE:
         product(as_rows(x), w.reshape(OC, CG).T, out=y.reshape(-1, OC))
-        return y if bias is None else np.add(y, bias, out=y)
+        if bias is not None:
+            add_to_rows(bias, y)
+        return y
     columns.correlate(x, windows, w, bias, groups, way, y)
     return y
 

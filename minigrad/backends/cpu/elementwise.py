@@ -20,6 +20,9 @@ SUMMED = 1 << 14
 """The elements from which a sum per channel is faster as a product."""
 WIDTH = 1 << 9
 """How many columns such a product should have."""
+LONG = (1 << 12) + 1
+"""The least numbers in a row that meets values per column: NumPy copies rows up to half its buffer's size, which costs as much
+again as the arithmetic."""
 
 
 def as_lines(arrays: tuple[np.ndarray, ...]) -> list[np.ndarray] | None:
@@ -36,6 +39,34 @@ def as_lines(arrays: tuple[np.ndarray, ...]) -> list[np.ndarray] | None:
             return None
         lines.append(array.reshape(-1))
     return lines
+
+
+@functools.lru_cache(1024)
+def rows_in_one(rows: int, columns: int, least: int) -> int:
+    """How many rows to read as one, so that it has at least so many numbers, or as near as their number can be divided."""
+    fitting = [n for n in range(1, min(rows, 16 * least // columns) + 1) if rows % n == 0]
+    return next((n for n in fitting if n * columns >= least), fitting[-1] if fitting else 1)
+
+
+def repeated(values: np.ndarray, size: int, dtype: Any) -> np.ndarray:
+    """Values per column, one set after the other, up to that size."""
+    rows = np.empty((size // len(values), len(values)), dtype)
+    rows[...] = values
+    return rows.reshape(-1)
+
+
+def add_to_rows(values: np.ndarray, to: np.ndarray) -> None:
+    """Add a value per column, as a bias, to contiguous memory that ends in so many columns."""
+    columns = len(values)
+    size = rows_in_one(to.size // columns, columns, LONG) * columns
+    row, rows = repeated(values, size, to.dtype), to.reshape(-1, size)
+    height = max(1, BLOCK // size)
+
+    def part(i: int) -> None:
+        here = rows[i * height : (i + 1) * height]
+        np.add(here, row, out=here)
+
+    for_each(-(-len(rows) // height), part)
 
 
 def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:

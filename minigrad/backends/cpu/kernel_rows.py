@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .blas import Panels, sum_of_tiles, sums_of_products
+from .elementwise import add_to_rows
 from .plan import PART
 from .threads import for_each, scratch, sum_in_slices
 from .windows import Axis, Block, Windows, blocks, runs_of
@@ -35,7 +36,7 @@ def correlate_by_rows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows,
             if u:
                 np.add(here, term, out=here)
         if bias is not None:
-            np.add(here, bias, out=here)
+            add_to_rows(bias, here)
 
     for_each(len(cuts), part)
 

@@ -1,8 +1,8 @@
 """Batch normalization on the CPU: channels-last memory read as a matrix, in blocks that stay in the cache.
 
 Every pass over the memory costs more than the arithmetic, so there are two passes in each direction: one for the sums,
-one for the result. Rows are joined until some thousand numbers lie side by side, which is what NumPy's loops want: with 8192
-a row is added in two thirds of the time that 1024 take. Column sums are products with ones, BLAS's being the faster sum.
+one for the result. Rows are joined until they are long enough for NumPy's loops (``elementwise.LONG``). Column sums are
+products with ones, BLAS's being the faster sum.
 Other axes, other memory orders and float16 are left to the generic kernels.
 """
 
@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..generic.normalization import NormalizationKernels
-from .elementwise import copy
+from .elementwise import LONG, copy, repeated, rows_in_one
 from .special import keep_positive_into
 from .threads import for_each, scratch
 
 BLOCK = 1 << 18
 """The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
-WIDTH = 1 << 13
-"""How many numbers a row should have at least."""
 
 
 class CPUNormalizationKernels(NormalizationKernels):
@@ -95,10 +93,7 @@ def _as_matrix(x: np.ndarray) -> Any:
     if not last.flags.c_contiguous:
         return None
     C = x.shape[1]
-    rows, joined = x.size // C, 1
-    while joined * C < WIDTH and rows % 2 == 0:
-        rows, joined = rows // 2, joined * 2
-    return last.reshape(rows, joined * C)
+    return last.reshape(-1, C * rows_in_one(x.size // C, C, LONG))
 
 
 def _blocks(matrix: np.ndarray) -> list[slice]:
@@ -156,7 +151,7 @@ def _exact_moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scale_and_shift(matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray, positive: bool) -> None:
-    scale, shift = _tiled(scale, matrix), _tiled(shift, matrix)
+    scale, shift = (repeated(values, matrix.shape[1], matrix.dtype) for values in (scale, shift))
     zeros = np.zeros_like(scale)  # against an array the maximum takes a third of the time that it takes against a number
     blocks = _blocks(matrix)
 
@@ -178,7 +173,7 @@ def _gradient_sums(
     """
     C = len(mean)
     far = not np.all(var > FAR * mean * mean)  # then the difference of two sums would not be exact enough
-    means = _tiled(mean, matrix)
+    means = repeated(mean, matrix.shape[1], matrix.dtype)
     blocks = _blocks(matrix)
     sums = np.empty((2, len(blocks), matrix.shape[1]), matrix.dtype)
 
@@ -201,7 +196,7 @@ def _combine(
     grad: np.ndarray, factor: np.ndarray, matrix: np.ndarray, slope: np.ndarray, shift: np.ndarray, out: np.ndarray
 ) -> None:
     """``grad · factor + x · slope + shift``, these three per channel."""
-    factor, slope, shift = (_tiled(values, matrix) for values in (factor, slope, shift))
+    factor, slope, shift = (repeated(values, matrix.shape[1], matrix.dtype) for values in (factor, slope, shift))
     blocks = _blocks(matrix)
 
     def part(i: int) -> None:
@@ -211,10 +206,3 @@ def _combine(
         np.add(block, shift, out=block)
 
     for_each(len(blocks), part)
-
-
-def _tiled(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Values per channel, repeated along a row of the matrix, in its dtype."""
-    row = np.empty((matrix.shape[1] // len(values), len(values)), matrix.dtype)
-    row[...] = values
-    return row.reshape(-1)

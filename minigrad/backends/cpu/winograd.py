@@ -18,6 +18,7 @@ import numpy as np
 
 from ..generic.windows import Pair
 from .blas import multiply_panels, panel_width, panels_pay, sum_of_tiles
+from .elementwise import add_to_rows
 from .threads import for_each, scratch
 from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
 
@@ -244,7 +245,7 @@ def _from_frequencies(m: np.ndarray, y: np.ndarray, bias: Any, part: Block, buff
     tiles = buffer[: 16 * m.shape[1] * O]
     _transform(OUTPUT, m.reshape(36, -1), tiles.reshape(16, -1))
     if bias is not None:
-        np.add(tiles.reshape(-1, O), bias, out=tiles.reshape(-1, O))
+        add_to_rows(bias, tiles)
     n, q, columns = part.images.stop - part.images.start, part.rows.stop - part.rows.start, -(-OW // 4)
     runs = as_runs(tiles, O).reshape(4, 4, n, q, columns).transpose(2, 3, 0, 4, 1)
     here = as_runs(y, O).reshape(len(y), OH, OW)[part.images, 4 * part.rows.start : 4 * part.rows.stop]
