@@ -196,7 +196,7 @@ class ScaleAndShift(Operation):
         if self.edges is not NOT_RECORDED or not held_once:
             return self.apply(*inputs)
         scale_and_shift = self.backend.scale_and_shift
-        return deferred(None, inputs[0], lambda positive: scale_and_shift(*arrays, positive))
+        return deferred(None, inputs[:1], lambda positive: scale_and_shift(*arrays, positive))
 
     def forward(self, x: Any, scale: Any, shift: Any) -> Any:
         if self.needs(0):

@@ -158,6 +158,16 @@ def test_in_evaluation_without_gradients():
         np.testing.assert_array_equal(model(x).numpy(), expected.numpy())
 
 
+def test_only_the_input_is_noted_in_evaluation():
+    """Not a view of every image of the batch, each with a note of its own."""
+    x, kernel, *_ = arguments()
+    with minigrad.no_grad():
+        convolved = F.conv2d(x, kernel)
+        y = F.batch_norm(convolved, minigrad.zeros(5), minigrad.ones(5))
+    assert is_deferred(y)
+    assert [ref() for ref in convolved._version.waiting] == [y]
+
+
 def test_copies_and_attributes():
     y = normalized(*(t.detach() for t in arguments()))
     assert is_deferred(y)
