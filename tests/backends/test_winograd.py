@@ -46,10 +46,17 @@ def error(shape) -> float:
     return max(float(np.abs(actual - expected).max() / expected.std()) for actual, expected in cases(shape))
 
 
+def take_tiles(monkeypatch):
+    """Also of shapes that are too small for it to pay, and where tiles of four rows would be taken."""
+    monkeypatch.setattr(plan_module, "LEAST_OF_FEW_TILES", 0)
+    for name in ("FORWARD", "WEIGHT_GRAD"):
+        monkeypatch.setattr(plan_module, name, getattr(plan_module, name)._replace(least=0))
+    monkeypatch.setattr(plan_module, "has_small_kernels", lambda dtype: True)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_agrees_with_plain_sums(shape, monkeypatch):
-    for name in ("LEAST", "LEAST_OF_WEIGHT_GRAD", "LEAST_OF_FEW_TILES"):
-        monkeypatch.setattr(plan_module, name, 0)  # these would be too small for it to pay
+    take_tiles(monkeypatch)
     N, C, H, W, OC, padding = shape
     plan = minigrad.cpu.conv_plan((N, C, H, W), (OC, C, 3, 3), padding=padding)
     assert plan == ("winograd", "winograd", "winograd")
@@ -92,7 +99,8 @@ def test_few_tiles_take_plain_sums():
         assert set(plan) == {expected}
 
 
-def test_from_many_channels_to_few_it_pays_but_for_the_gradient_by_the_weight():
+def test_from_many_channels_to_few_it_pays_but_for_the_gradient_by_the_weight(monkeypatch):
+    take_tiles(monkeypatch)
     plan = minigrad.cpu.conv_plan((4, 128, 28, 28), (32, 128, 3, 3), padding=((1, 1), (1, 1)))
     assert (plan.forward, plan.input_grad) == ("winograd", "winograd")
     assert plan.weight_grad != "winograd"

@@ -1,9 +1,9 @@
 """Convolution on the CPU: each of the three kernels goes the way that ``plan.py`` chooses.
 
-All memory is channels last. A 1×1 convolution is a matrix product of what is there; a 3×3 one with stride 1 and enough
-channels goes by Winograd's tiles (``winograd.py``); all others are products of columns (``columns.py``). The gradient by the
-input is itself a convolution: with stride 1 of the output's gradient with the turned weights, with a larger stride one for
-every phase of the stride, with the taps that meet it; so nothing is scattered.
+All memory is channels last. A 1×1 convolution is a matrix product of what is there; a 3×3 one with stride 1 goes by Winograd's
+tiles where these pay (``winograd.py``, ``winograd_1d.py``); all others are products of columns (``columns.py``). The gradient
+by the input is itself a convolution: with stride 1 of the output's gradient with the turned weights, with a larger stride one
+for every phase of the stride, with the taps that meet it; so nothing is scattered.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..generic.windows import Padding, Pair
-from . import columns, plan, winograd
+from . import columns, plan, winograd, winograd_1d
 from .blas import product
 from .elementwise import add_to_rows, contiguous, copy
 from .windows import Windows, channels_first, channels_last, wide, windows_over
@@ -66,6 +66,8 @@ class CPUConvolutionKernels:
             product(dy.reshape(-1, OC).T, as_rows(x), out=dw.reshape(OC, CG))
         elif way == plan.WINOGRAD:
             winograd.weight_grad(x, dy, (padding[0][0], padding[1][0]), dw)
+        elif way == plan.WINOGRAD_1D:
+            dw[...] = winograd_1d.weight_grad(x, dy, windows)
         else:
             dw[...] = columns.weight_grad(x, windows, dy, groups, way)
         return dw.astype(grad.dtype, copy=False)
@@ -84,6 +86,9 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
         product(as_rows(x), w.reshape(OC, CG).T, out=y.reshape(-1, OC))
         if bias is not None:
             add_to_rows(bias, y)
+        return y
+    if way == plan.WINOGRAD_1D:
+        winograd_1d.correlate(x, w, bias, windows, y)
         return y
     columns.correlate(x, windows, w, bias, groups, way, y)
     return y

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from ..generic.windows import Padding, Pair
+from .blas import has_small_kernels
 from .windows import Axis, Windows, windows_over
 
 POINTWISE = "pointwise"
 """A product with the pixels as they lie."""
 WINOGRAD = "winograd"
 """Tiles of 4×4 (winograd.py)."""
+WINOGRAD_1D = "winograd-1d"
+"""Tiles of four rows (winograd_1d.py), where BLAS packs: it has been measured there only."""
 WINDOWS = "windows"
 """Products with windows that are copied into the cache part by part (columns.py)."""
 ROWS = "rows"
@@ -25,21 +29,36 @@ GROUPS = "groups"
 DEPTHWISE = "depthwise"
 """A multiplication for every element of the kernel."""
 
-GAIN, GAIN_OF_WEIGHT_GRAD = 0.6, 0.53
-"""The share of a plain sum's multiplications that Winograd's way may need, transforms included, to be taken: from 128 channels
-to 32 it is 0.56; at 32 channels on both sides it is 0.66, and both ways are as fast."""
-LEAST, LEAST_OF_WEIGHT_GRAD = 60_000_000, 200_000_000
-"""The multiplications of a plain sum from which it is taken: it makes more calls, the gradient by the weight most."""
+
+class Limits(NamedTuple):
+    """From where on a way is worth it; forward, and for the gradient by the weight."""
+
+    gain: float
+    """The share of a plain sum's multiplications that tiles of 4×4 may need, transforms included: from 128 channels to 32 it is
+    0.56; at 32 channels on both sides it is 0.66, and a product per kernel row is as fast."""
+    much: float
+    """The share from which tiles of four rows are faster; more where the zeros between their rows count."""
+    least: int
+    """The multiplications of a plain sum from which tiles of 4×4 are taken: they make more calls."""
+    least_1d: int
+    """Those from which tiles of four rows are."""
+    heavy: int
+    """The bytes from which weights do not stay in the cache beside a part."""
+
+
+FORWARD = Limits(0.6, 0.5, 60_000_000, 20_000_000, 1 << 20)
+WEIGHT_GRAD = Limits(0.53, 0.4, 200_000_000, 30_000_000, 2 << 20)
+TOO_MUCH = 2
+"""The share, of tiles of 4×4, from which those of four rows too spend more on transforms than they save: 2.04 from 6 channels
+to 8."""
 TILES = 48
-"""The tiles from which it is taken: the transform of the weights is the same for any number. With 8 tiles of 1024 channels it
-takes three times as long as a plain sum."""
+"""The tiles from which tiles of 4×4 are taken: the transform of the weights is the same for any number. With 8 tiles of 1024
+channels it takes three times as long as a plain sum."""
 FEW_TILES = 128
 LEAST_OF_FEW_TILES = 250_000_000
 """The least multiplications below so many tiles."""
 PART = 1 << 21
 """The bytes of a part's columns: with fewer, the threads wait for each other to prepare their calls."""
-HEAVY = 1 << 20
-"""The bytes from which weights do not stay in the cache beside a part."""
 LONG = 40
 """The numbers in a run from which a product per kernel row pays."""
 WIDE = 3000
@@ -50,22 +69,25 @@ _algorithm = "auto"
 
 def way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to convolve: by the windows, the number of images, the channels of a group, those of the output, and the dtype."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, HEAVY, _least(LEAST), GAIN)
+    return _way_of(windows, images, CG, OC, groups, itemsize, FORWARD, _algorithm, has_small_kernels(np.float32))
 
 
 def way_of_weight_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to compute the gradient by the weight; it may be twice as heavy, as its parts add to it."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, 2 * HEAVY, _least(LEAST_OF_WEIGHT_GRAD), GAIN_OF_WEIGHT_GRAD)
-
-
-def _least(multiplications: int) -> float:
-    """From how many multiplications Winograd's way may be taken."""
-    return math.inf if _algorithm == "im2col" else multiplications
+    return _way_of(windows, images, CG, OC, groups, itemsize, WEIGHT_GRAD, _algorithm, has_small_kernels(np.float32))
 
 
 @lru_cache(4096)
 def _way_of(
-    windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int, heavy: int, least: float, gain: float
+    windows: Windows,
+    images: int,
+    CG: int,
+    OC: int,
+    groups: int,
+    itemsize: int,
+    limits: Limits,
+    algorithm: str,
+    small_kernels: bool,
 ) -> str:
     OH, OW = windows.output_size
     KH, KW = windows.kernel_size
@@ -74,18 +96,21 @@ def _way_of(
         return DEPTHWISE if CG == 1 and groups == OC else GROUPS
     if (KH, KW) == (1, 1) and unit_steps and not windows.is_padded():
         return POINTWISE
-    if itemsize == 4 and (KH, KW) == (3, 3) and unit_steps and min(OH, OW) >= 4:
+    if algorithm == "auto" and itemsize == 4 and (KH, KW) == (3, 3) and unit_steps and min(OH, OW) >= 4:
+        multiplications = images * OH * OW * 9 * CG * OC
+        share = (36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC) / (16 * 9 * CG * OC)  # of a tile: forth, products, back
+        large = images * OH * OW >= WIDE and multiplications >= limits.least_1d
+        if large and limits.much * (OW + 2) / OW < share < TOO_MUCH and not small_kernels:
+            return WINOGRAD_1D
         tiles = images * prod(-(-size // 4) for size in (OH, OW))
-        least = least if tiles >= FEW_TILES else max(least, LEAST_OF_FEW_TILES)
-        multiplications = 36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC  # of a tile: forth, products, back
-        gains = tiles >= TILES and multiplications <= gain * 16 * 9 * CG * OC
-        if gains and images * OH * OW * 9 * CG * OC >= least:
+        least = limits.least if tiles >= FEW_TILES else max(limits.least, LEAST_OF_FEW_TILES)
+        if tiles >= TILES and share <= limits.gain and multiplications >= least:
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
-    fits = weight <= 4 * heavy and PART // (run * itemsize) >= 256  # so many rows that packing the weights does not count
+    fits = weight <= 4 * limits.heavy and PART // (run * itemsize) >= 256  # packing the weights counts little
     if KH > 1 and unit_steps and run >= LONG and images * OH * OW >= WIDE and fits:
         return ROWS
-    return WINDOWS if weight <= heavy else PHASES
+    return WINDOWS if weight <= limits.heavy else PHASES
 
 
 class ConvPlan(NamedTuple):
@@ -121,7 +146,7 @@ def conv_plan(
         first.
 
     >>> import minigrad.cpu
-    >>> minigrad.cpu.conv_plan((8, 64, 56, 56), (64, 64, 3, 3), padding=((1, 1), (1, 1)))
+    >>> minigrad.cpu.conv_plan((8, 128, 28, 28), (128, 128, 3, 3), padding=((1, 1), (1, 1)))
     ConvPlan(forward='winograd', input_grad='winograd', weight_grad='winograd')
     >>> minigrad.cpu.conv_plan((8, 3, 224, 224), (64, 3, 7, 7), stride=(2, 2), padding=((3, 3), (3, 3))).forward
     'windows'
@@ -165,7 +190,7 @@ class conv_algorithm:
 
     Winograd's way needs a quarter of the multiplications for 3×3 filters with stride 1, and rounds about ten times more:
     5e-5 of the output's standard deviation, where a plain sum in float32 makes 3e-6. It is taken for float32, where
-    there are channels enough.
+    there are channels enough; for fewer channels in one dimension only, with half of the multiplications and 1e-5.
 
     Args:
         name: ``'auto'`` or ``'im2col'``. It holds at once, in all threads; as a context manager until the block ends.

@@ -22,7 +22,7 @@ from .elementwise import add_to_rows
 from .threads import for_each, scratch
 from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
 
-_B = np.array(
+B = np.array(
     [
         [4, 0, -5, 0, 1, 0],
         [0, -4, -4, 1, 1, 0],
@@ -32,13 +32,13 @@ _B = np.array(
         [0, 4, 0, -5, 0, 1],
     ]
 )
-_G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-_A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
-INPUT = np.kron(_B, _B).astype(np.float32)  # (36, 36)
-WEIGHT = np.kron(_G, _G).astype(np.float32)  # (36, 9)
+INPUT = np.kron(B, B).astype(np.float32)  # (36, 36)
+WEIGHT = np.kron(G, G).astype(np.float32)  # (36, 9)
 FLIPPED = np.ascontiguousarray(WEIGHT[:, ::-1])  # for the weight turned by half a turn
-OUTPUT = np.kron(_A, _A).astype(np.float32)  # (16, 36)
+OUTPUT = np.kron(A, A).astype(np.float32)  # (16, 36)
 
 FUSED = 1 << 21
 """The bytes of a part that goes from input to output by itself."""

@@ -1,0 +1,85 @@
+"""Winograd's tiles of four rows against sums over windows in float64, whatever the padding and the parts; when it is taken."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import minigrad.cpu
+from minigrad.backends import backend_for
+from minigrad.backends.cpu import plan, winograd_1d
+from minigrad.backends.cpu.windows import windows_over
+from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+
+SHAPES = [  # N, C, H, W, OC, padding
+    (16, 16, 32, 32, 16, ((1, 1), (1, 1))),
+    (20, 24, 27, 24, 20, ((0, 0), (0, 0))),
+    (24, 32, 23, 25, 16, ((2, 1), (0, 2))),
+]
+BOUND = 2e-5
+"""The error in standard deviations of the result."""
+
+
+def cases():
+    paddings = ((0, 0), (1, 1), (4, 0), (-1, 2), (2, -1))
+    for size, taps, rows, columns in itertools.product(((3, 2), (6, 9), (8, 4)), (1, 2, 3), paddings, paddings):
+        if all(n + sum(pads) >= k for n, pads, k in zip(size, (rows, columns), (3, taps))):
+            yield size, taps, (rows, columns)
+
+
+@pytest.mark.parametrize(("size", "taps", "padding"), list(cases()))
+@pytest.mark.parametrize("part", [1, winograd_1d.PART])
+def test_agrees_with_sums_over_windows(size, taps, padding, part, monkeypatch):
+    monkeypatch.setattr(winograd_1d, "PART", part)
+    rng = np.random.default_rng(0)
+    windows = windows_over(size, (3, taps), (1, 1), padding, (1, 1))
+    x, w, bias = rng.standard_normal((3, *size, 3)), rng.standard_normal((5, 3, 3, taps)), rng.standard_normal(5)
+    (top, bottom), (left, right) = padding
+    around = ((0, 0), (max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0)), (0, 0))
+    planes = np.pad(x, around)[:, max(-top, 0) :, max(-left, 0) :]
+    OH, OW = windows.output_size
+    found = np.lib.stride_tricks.sliding_window_view(planes, (3, taps), (1, 2))[:, :OH, :OW]
+    y = np.full((3, OH, OW, 5), np.nan)
+    winograd_1d.correlate(x, w, bias, windows, y)
+    np.testing.assert_allclose(y, np.einsum("nhwckl,ockl->nhwo", found, w) + bias, rtol=1e-10, atol=1e-10)
+    dw = winograd_1d.weight_grad(x, y, windows)
+    np.testing.assert_allclose(dw, np.einsum("nhwckl,nhwo->ockl", found, y), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_error_in_float32(shape, monkeypatch):
+    monkeypatch.setattr(plan, "has_small_kernels", lambda dtype: False)
+    N, C, H, W, OC, padding = shape
+    taken = minigrad.cpu.conv_plan((N, C, H, W), (OC, C, 3, 3), padding=padding)
+    assert taken == ("winograd-1d", "winograd-1d", "winograd-1d")
+    rng = np.random.default_rng(0)
+    cpu = backend_for("cpu")[0]
+    geometry = (1, 1), padding, (1, 1), 1
+    x, w, bias = rng.normal(size=(N, C, H, W)), rng.normal(size=(OC, C, 3, 3)), rng.normal(size=OC)
+    y = Generic.conv2d(cpu, x, w, bias, *geometry)
+    dy = rng.normal(size=y.shape)
+    x32, w32, bias32, dy32 = (a.astype(np.float32) for a in (x, w, bias, dy))
+    for actual, expected in (
+        (cpu.conv2d(x32, w32, bias32, *geometry), y),
+        (cpu.conv2d_input_grad(dy32, w32, x.shape, *geometry), Generic.conv2d_input_grad(cpu, dy, w, x.shape, *geometry)),
+        (cpu.conv2d_weight_grad(dy32, x32, w.shape, *geometry), Generic.conv2d_weight_grad(cpu, dy, x, w.shape, *geometry)),
+    ):
+        assert actual.dtype == np.float32
+        assert 1e-6 < np.abs(actual - expected).max() / expected.std() < BOUND
+
+
+def test_where_it_is_taken(monkeypatch):
+    around = {"padding": ((1, 1), (1, 1))}
+    few, many = ((128, 16, 32, 32), (16, 16, 3, 3)), ((8, 128, 28, 28), (128, 128, 3, 3))
+    monkeypatch.setattr(plan, "has_small_kernels", lambda dtype: False)
+    assert set(minigrad.cpu.conv_plan(*few, **around)) == {"winograd-1d"}
+    assert set(minigrad.cpu.conv_plan(*many, **around)) == {"winograd"}
+    assert "winograd-1d" not in minigrad.cpu.conv_plan((2, *few[0][1:]), few[1], **around)  # few windows
+    assert "winograd-1d" not in minigrad.cpu.conv_plan(*few, **around, stride=(2, 2))
+    assert set(minigrad.cpu.conv_plan(*few, **around, itemsize=8)) == {"rows"}
+    with minigrad.cpu.conv_algorithm("im2col"):
+        assert set(minigrad.cpu.conv_plan(*few, **around)) == {"rows"}
+    monkeypatch.setattr(plan, "has_small_kernels", lambda dtype: True)
+    assert set(minigrad.cpu.conv_plan(*few, **around)) == {"rows"}
