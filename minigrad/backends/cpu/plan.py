@@ -63,6 +63,8 @@ LONG = 40
 """The numbers in a run from which a product per kernel row pays."""
 WIDE = 3000
 """The windows from which it does: it takes more calls."""
+EDGES = 0.3
+"""The zeros around a row, over its windows, up to which it does: runs with zeros are copied in pieces."""
 
 _algorithm = "auto"
 
@@ -108,7 +110,8 @@ def _way_of(
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
     fits = weight <= 4 * limits.heavy and PART // (run * itemsize) >= 256  # packing the weights counts little
-    if KH > 1 and unit_steps and run >= LONG and images * OH * OW >= WIDE and fits:
+    within = windows.columns.before + windows.columns.after <= EDGES * OW
+    if KH > 1 and unit_steps and run >= LONG and images * OH * OW >= WIDE and within and fits:
         return ROWS
     return WINDOWS if weight <= limits.heavy else PHASES
 

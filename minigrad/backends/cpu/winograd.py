@@ -161,8 +161,10 @@ def _add_products(
 def _weights(w: np.ndarray, backwards: bool) -> np.ndarray:
     """(O, C, 3, 3) -> 36 matrices (C, O) in panels, (number, 36, C, width); backwards (O, C), of the weight turned."""
     K, n = w.shape[:2] if backwards else w.shape[1::-1]
-    width = panel_width(n) if panels_pay(np.float32, K, n) else n
-    width = width if n % width == 0 else n
+    if not panels_pay(np.float32, K, n):
+        u = _transformed(w, FLIPPED if backwards else WEIGHT)
+        return (u if backwards else u.transpose(0, 2, 1))[None]
+    width = panel_width(n) if n % panel_width(n) == 0 else n
     laid_out, u = np.empty((9, n // width, K, width), np.float32), np.empty((36, n // width, K, width), np.float32)
     step = -(-K // 8) if K * n >= FEW else K
 
@@ -179,6 +181,20 @@ def _weights(w: np.ndarray, backwards: bool) -> np.ndarray:
 
     for_each(-(-K // step), part)
     return u.transpose(1, 0, 2, 3)
+
+
+def _transformed(w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(36, O, C) from (O, C, 3, 3)."""
+    filters = np.ascontiguousarray(w).reshape(-1, 9).T
+    u = np.empty((36, filters.shape[1]), np.float32)
+    step = -(-u.shape[1] // 8) if u.shape[1] >= FEW else u.shape[1]
+
+    def part(i: int) -> None:
+        here = slice(i * step, (i + 1) * step)
+        np.matmul(matrix, filters[:, here], out=u[:, here])
+
+    for_each(-(-u.shape[1] // step), part)
+    return u.reshape(36, *w.shape[:2])
 
 
 def _tiles(size: Pair, taps: int, padding: Pair, output_size: Pair) -> Windows:
