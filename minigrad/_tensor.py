@@ -102,7 +102,7 @@ class Tensor:
             compute = self._deferred
             if compute is None:  # another thread has just computed it; or there is none
                 return Tensor.array.__get__(self)
-            self.array, self._deferred = compute(False), None
+            self.array, self._deferred = compute(), None
             return self.array
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

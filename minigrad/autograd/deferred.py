@@ -1,7 +1,8 @@
 """Results that are computed when somebody first looks at them: an operation that follows may compute them along with its own.
 
 A tensor whose array is deferred has no ``array`` yet; asking for it (``Tensor.__getattr__``) computes it. ReLU looks before it
-asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. To a user
+asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. So does an
+addition, as of a residual block's input. To a user
 nothing changes: a deferred tensor is an ordinary one, its node is on the tape, and what it will be computed from cannot change
 in between. That memory is held by one tensor alone (``is_held_once``), whose changes in place compute what waits for it first
 (``compute_waiting``, in ``check_writable``). Where somebody asks for the gradient in between, the two operations are parted
@@ -20,18 +21,46 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._tensor import Tensor
+from ..backends import backend_of
 from .modes import modes
-from .operation import Operation, wrap
+from .operation import Operation, edge_of, wrap
 from .versions import version_of
 
 
-def deferred(node: Any, sources: Sequence[Tensor], compute: Callable[[bool], Any]) -> Tensor:
-    """A tensor that comes from ``node``, with the array ``compute(positive)`` when it is asked for.
+class Elementwise:
+    """Computes an array from another one of its shape and dtype, element by element.
+
+    Args:
+        source: the other array.
+        compute: called with ``positive``, whether zeros are to be put in place of what is negative, and ``other``, None or an
+            array of the same shape and dtype that is to be added before.
+    """
+
+    def __init__(self, source: Any, compute: Callable[[bool, Any], Any]):
+        self.source = source
+        self.compute = compute
+
+    def __call__(self, positive: bool = False, other: Any = None) -> Any:
+        return self.compute(positive, other)
+
+
+class Pending:
+    """Waits for an array that another thread is computing."""
+
+    def __init__(self, result: Callable[[], Any]):
+        self.result = result
+
+    def __call__(self) -> Any:
+        return self.result()
+
+
+def deferred(node: Any, sources: Sequence[Tensor], compute: Elementwise | Pending) -> Tensor:
+    """A tensor that comes from ``node``, with the array ``compute()`` when it is asked for.
 
     Args:
         node: its place on the tape, or None.
         sources: what the array is computed from.
-        compute: returns the array; with True, with zeros in place of what is negative.
+        compute: returns the array.
     """
     tensor = wrap(None, node)
     del tensor.array
@@ -42,14 +71,22 @@ def deferred(node: Any, sources: Sequence[Tensor], compute: Callable[[bool], Any
     return tensor
 
 
-class Pending:
-    """Waits for an array that another thread is computing, without a ReLU."""
+def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor) -> Tensor | None:
+    """``a + b``, one of which is deferred, in one kernel with that one; None where that cannot be.
 
-    def __init__(self, result: Callable[[], Any]):
-        self.result = result
-
-    def __call__(self, positive: bool) -> Any:
-        return self.result()
+    Args:
+        operation: what takes the sum's place on the tape; it needs nothing of its inputs' values.
+    """
+    waiting, other = (b, a) if a._deferred is None else (a, b)
+    compute, array = waiting._deferred, other.array
+    if type(compute) is not Elementwise:
+        return None
+    source = compute.source
+    if type(array) is not type(source) or array.shape != source.shape or array.dtype != source.dtype:
+        return None
+    operation.record(backend_of(array), [edge_of(a), edge_of(b)])
+    recorded = modes.grad and (a._requires_grad or b._requires_grad)
+    return wrap(compute(other=array), operation if recorded else None)
 
 
 def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor, x: Tensor) -> Tensor:

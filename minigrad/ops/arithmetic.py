@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.deferred import sum_with_deferred
 from ..dtypes import FLOATING, as_number, category
 from .arguments import check_tensor
 from .pointwise import Binary, Unary
@@ -14,6 +15,14 @@ __all__ = ["abs", "add", "addcdiv", "addcmul", "lerp", "mul", "neg", "positive",
 
 class Add(Binary):
     wraps_numbers = True
+
+    def apply(self, a: Any, b: Any) -> Tensor:
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and (a._deferred is not None or b._deferred is not None):
+            self.shapes = None
+            output = sum_with_deferred(self, a, b)
+            if output is not None:
+                return output
+        return super().apply(a, b)
 
     def forward(self, a: Any, b: Any, out: Any = None) -> Any:
         return self.xp.add(a, b, out=out)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import Pending, deferred, is_held_once
+from ..autograd.deferred import Elementwise, deferred, is_held_once
 from ..autograd.inplace import check_writable
 from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation, wrap
@@ -40,16 +40,16 @@ class Normalize(Operation):
         self.eps = eps
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
-        return self.prepare(x, weight, bias)(False)
+        return self.prepare(x, weight, bias)()
 
-    def prepare(self, x: Any, weight: Any, bias: Any) -> Any:
-        """Take the statistics; returns what computes the result, as ``deferred`` wants it."""
+    def prepare(self, x: Any, weight: Any, bias: Any) -> Elementwise:
+        """Take the statistics; returns what computes the result."""
         self.save_input(0)
         self.save_input(1)
         mean, var = self.statistics = self.backend.moments(x, self.axes)
         affine = [None if a is None else self.xp.array(a.reshape(self.affine_shape), copy=True) for a in (weight, bias)]
         backend, eps = self.backend, self.eps
-        return lambda positive: backend.normalize(x, mean, var, *affine, eps, positive)
+        return Elementwise(x, lambda positive, other: backend.normalize(x, mean, var, *affine, eps, positive, other))
 
     def defer(self, *inputs: Any) -> Tensor:
         """``apply``, but the result is computed later where that makes no difference."""
@@ -89,13 +89,14 @@ class NormalizeRelu(Operation):
 def normalized_relu(normalized: Tensor, inplace: bool) -> Tensor | None:
     """ReLU of a deferred tensor in one go; None where somebody may want to see the values in between."""
     node, version = normalized.node, normalized._version
-    if isinstance(normalized._deferred, Pending) or normalized._hooks is not None or normalized._view is not None:
+    compute = normalized._deferred
+    if type(compute) is not Elementwise or normalized._hooks is not None or normalized._view is not None:
         return None
     if version is not None and version.inference and not modes.inference:
         return None
     if node is not None and (type(node) is not Normalize or node.hooks or node.post_hooks or not modes.grad):
         return None
-    array = normalized._deferred(True)
+    array = compute(positive=True)
     operation = None if node is None else NormalizeRelu(node)
     output = normalized if inplace else wrap(array, operation)
     if inplace:
@@ -196,7 +197,8 @@ class ScaleAndShift(Operation):
         if self.edges is not NOT_RECORDED or not held_once:
             return self.apply(*inputs)
         scale_and_shift = self.backend.scale_and_shift
-        return deferred(None, inputs[:1], lambda positive: scale_and_shift(*arrays, positive))
+        compute = Elementwise(arrays[0], lambda positive, other: scale_and_shift(*arrays, positive, other))
+        return deferred(None, inputs[:1], compute)
 
     def forward(self, x: Any, scale: Any, shift: Any) -> Any:
         if self.needs(0):

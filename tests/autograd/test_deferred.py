@@ -158,6 +158,60 @@ def test_in_evaluation_without_gradients():
         np.testing.assert_array_equal(model(x).numpy(), expected.numpy())
 
 
+def run_residual(swapped, look, training=True):
+    """ReLU of batch norm plus a shortcut: the result and all gradients."""
+    given = arguments()
+    shortcut = minigrad.randn(4, 4, 4, 5).permute(0, 3, 1, 2).detach().requires_grad_()
+    y = normalized(*given) if training else F.batch_norm(F.conv2d(*given[:2]).detach(), *STATISTICS)
+    assert is_deferred(y)
+    if look:
+        y.sum()
+    total = shortcut + y if swapped else y + shortcut
+    assert is_deferred(y) != look
+    F.relu(total, inplace=True).square().sum().backward()
+    return [total.detach().numpy(), y.detach().numpy(), *(t.grad.numpy() for t in (shortcut, *given) if t.grad is not None)]
+
+
+STATISTICS = minigrad.zeros(5) + 0.1, minigrad.ones(5) * 2
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_residual_is_added_along(swapped, training):
+    pairs = zip(run_residual(swapped, False, training), run_residual(swapped, True, training), strict=True)
+    for together, apart in pairs:
+        np.testing.assert_array_equal(together, apart)
+
+
+def test_derivatives_of_a_residual():
+    given = arguments("float64")
+    shortcut = minigrad.randn(4, 5, 4, 4, dtype="float64").requires_grad_()
+    assert gradcheck(lambda s, *t: normalized(*t) + s, (shortcut, *given))
+    assert gradgradcheck(lambda s, *t: normalized(*t) + s, (shortcut, *given))
+
+
+def test_sums_that_no_kernel_makes():
+    """A number, another shape, another dtype, the tensor itself, and another deferred one."""
+    given = [t.detach() for t in arguments()]
+    expected = normalized(*given).numpy()
+    for other in (2, minigrad.ones(5, 1, 1), minigrad.ones(4, 5, 4, 4, dtype="float64")):
+        value = other.numpy() if isinstance(other, minigrad.Tensor) else other
+        np.testing.assert_array_equal((normalized(*given) + other).numpy(), expected + value)
+    y = normalized(*given)
+    np.testing.assert_array_equal((y + y).numpy(), expected + expected)
+    np.testing.assert_array_equal((y + normalized(*given)).numpy(), expected + expected)
+    np.testing.assert_array_equal((normalized(*given) + normalized(*given)).numpy(), expected + expected)
+
+
+def test_a_hook_before_a_residual_sees_its_gradient():
+    given = arguments()
+    y = normalized(*given)
+    seen = []
+    y.register_hook(seen.append)
+    (y + minigrad.ones(4, 5, 4, 4)).sum().backward()
+    np.testing.assert_array_equal(seen[0].numpy(), np.ones((4, 5, 4, 4)))
+
+
 def test_only_the_input_is_noted_in_evaluation():
     """Not a view of every image of the batch, each with a note of its own."""
     x, kernel, *_ = arguments()

@@ -60,6 +60,9 @@ def check(shape, layout, grad_layout, affine, dtype):
         compare("normalize_grad", (grad, x, axes, weight, mean, var, 0.1), dtype)
         compare("normalize_grad", (grad, x, axes, weight, mean, var, 0.1, positive), dtype)
     np.testing.assert_array_equal(positive, np.maximum(y, 0))
+    for other in (grad, in_layout(grad, layout)):
+        total = compare("normalize", (x, mean, var, weight, bias, 0.1, True, other), dtype)
+        np.testing.assert_array_equal(total, np.maximum(y + other, 0))
     scale, shift = draw(1, C, *(1,) * (ndim - 2)), draw(1, C, *(1,) * (ndim - 2))
     moved = compare("scale_and_shift", (x, scale, shift), dtype)
     np.testing.assert_array_equal(compare("scale_and_shift", (x, scale, shift, True), dtype), np.maximum(moved, 0))

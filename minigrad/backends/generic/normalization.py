@@ -22,15 +22,21 @@ class NormalizationKernels:
         centered = wide - mean
         return mean, self.xp.sum(centered * centered, axis=axes, keepdims=True) / count(x, axes)
 
-    def normalize(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, positive: bool = False) -> Any:
-        """``(x - mean) / sqrt(var + eps) * weight + bias``; if ``positive``, with 0 in place of what is less."""
+    def normalize(
+        self, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, positive: bool = False, other: Any = None
+    ) -> Any:
+        """``(x - mean) / sqrt(var + eps) * weight + bias``, in the dtype of ``x``.
+
+        Args:
+            positive: whether 0 is written in place of what is less.
+            other: an array of the shape and dtype of ``x`` that is added, before that.
+        """
         y = (x.astype(mean.dtype, copy=False) - mean) / self.xp.sqrt(var + eps)
         if weight is not None:
             y = y * weight
         if bias is not None:
             y = y + bias
-        y = self.xp.maximum(y, 0) if positive else y
-        return y.astype(x.dtype, copy=False)
+        return self._finish(y.astype(x.dtype, copy=False), positive, other)
 
     def normalize_grad(
         self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float, output: Any = None
@@ -63,11 +69,14 @@ class NormalizationKernels:
             running *= 1 - momentum
             running += (momentum * new).astype(running.dtype, copy=False)
 
-    def scale_and_shift(self, x: Any, scale: Any, shift: Any, positive: bool = False) -> Any:
-        """``x * scale + shift``, in the dtype of ``x``; if ``positive``, with 0 in place of what is less."""
-        y = x * scale + shift
-        y = self.xp.maximum(y, 0) if positive else y
-        return y.astype(x.dtype, copy=False)
+    def scale_and_shift(self, x: Any, scale: Any, shift: Any, positive: bool = False, other: Any = None) -> Any:
+        """``x * scale + shift``, in the dtype of ``x``; ``positive`` and ``other`` are as for ``normalize``."""
+        return self._finish((x * scale + shift).astype(x.dtype, copy=False), positive, other)
+
+    def _finish(self, y: Any, positive: bool, other: Any) -> Any:
+        if other is not None:
+            y += other
+        return self.xp.maximum(y, 0) if positive else y
 
 
 def count(x: Any, axes: tuple[int, ...]) -> float:
