@@ -48,7 +48,7 @@ def error(shape) -> float:
 
 def take_tiles(monkeypatch):
     """Also of shapes that are too small for it to pay, and where tiles of four rows would be taken."""
-    monkeypatch.setattr(plan_module, "LEAST_OF_FEW_TILES", 0)
+    monkeypatch.setattr(plan_module, "LEAST_OF_NOT_MANY", 0)
     for name in ("FORWARD", "WEIGHT_GRAD"):
         monkeypatch.setattr(plan_module, name, getattr(plan_module, name)._replace(least=0))
     monkeypatch.setattr(plan_module, "has_small_kernels", lambda dtype: True)
@@ -92,8 +92,8 @@ def test_other_dtypes_take_plain_sums(dtype):
     )
 
 
-def test_few_tiles_take_plain_sums():
-    """The transform of the weights, which is the same for any number of tiles, would cost more than all else."""
+def test_few_windows_take_plain_sums():
+    """The transform of the weights, which is the same for any number of windows, would cost more than all else."""
     for images, expected in ((2, "phases"), (32, "winograd")):
         plan = minigrad.cpu.conv_plan((images, 1024, 7, 7), (1024, 1024, 3, 3), padding=((1, 1), (1, 1)))
         assert set(plan) == {expected}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -51,12 +50,12 @@ WEIGHT_GRAD = Limits(0.53, 0.4, 200_000_000, 30_000_000, 2 << 20)
 TOO_MUCH = 2
 """The share, of tiles of 4×4, from which those of four rows too spend more on transforms than they save: 2.04 from 6 channels
 to 8."""
-TILES = 48
-"""The tiles from which tiles of 4×4 are taken: the transform of the weights is the same for any number. With 8 tiles of 1024
-channels it takes three times as long as a plain sum."""
-FEW_TILES = 128
-LEAST_OF_FEW_TILES = 250_000_000
-"""The least multiplications below so many tiles."""
+FEW = 350
+"""The windows below which tiles of 4×4 are not taken: the transform of the weights is the same for any number. With 98 windows
+of 1024 channels it takes three times as long as a plain sum."""
+NOT_MANY = 1500
+LEAST_OF_NOT_MANY = 250_000_000
+"""The least multiplications below so many windows."""
 PART = 1 << 21
 """The bytes of a part's columns: with fewer, the threads wait for each other to prepare their calls."""
 LONG = 40
@@ -104,9 +103,8 @@ def _way_of(
         large = images * OH * OW >= WIDE and multiplications >= limits.least_1d
         if large and limits.much * (OW + 2) / OW < share < TOO_MUCH and not small_kernels:
             return WINOGRAD_1D
-        tiles = images * prod(-(-size // 4) for size in (OH, OW))
-        least = limits.least if tiles >= FEW_TILES else max(limits.least, LEAST_OF_FEW_TILES)
-        if tiles >= TILES and share <= limits.gain and multiplications >= least:
+        least = limits.least if images * OH * OW >= NOT_MANY else max(limits.least, LEAST_OF_NOT_MANY)
+        if images * OH * OW >= FEW and share <= limits.gain and multiplications >= least:
             return WINOGRAD
     run, weight = KW * CG, KH * KW * CG * OC * itemsize
     fits = weight <= 4 * limits.heavy and PART // (run * itemsize) >= 256  # packing the weights counts little
