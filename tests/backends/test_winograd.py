@@ -94,8 +94,8 @@ def test_other_dtypes_take_plain_sums(dtype):
 
 def test_few_windows_take_plain_sums():
     """The transform of the weights, which is the same for any number of windows, would cost more than all else."""
-    for images, expected in ((2, "phases"), (32, "winograd")):
-        plan = minigrad.cpu.conv_plan((images, 1024, 7, 7), (1024, 1024, 3, 3), padding=((1, 1), (1, 1)))
+    for images, expected in ((5, "phases"), (32, "winograd")):
+        plan = minigrad.cpu.conv_plan((images, 512, 7, 7), (512, 512, 3, 3), padding=((1, 1), (1, 1)))
         assert set(plan) == {expected}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..generic.windows import Padding, Pair
-from . import columns, plan, winograd, winograd_1d
+from . import columns, flat_weights, plan, winograd, winograd_1d
 from .blas import product
 from .elementwise import add_to_rows, contiguous, copy
 from .windows import Windows, channels_first, channels_last, wide, windows_over
@@ -66,6 +66,8 @@ class CPUConvolutionKernels:
             product(dy.reshape(-1, OC).T, as_rows(x), out=dw.reshape(OC, CG))
         elif way == plan.WINOGRAD:
             winograd.weight_grad(x, dy, (padding[0][0], padding[1][0]), dw)
+        elif way == plan.FLAT:
+            flat_weights.weight_grad(x, dy, windows, dw)
         elif way == plan.WINOGRAD_1D:
             dw[...] = winograd_1d.weight_grad(x, dy, windows)
         else:
@@ -87,8 +89,9 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
         if bias is not None:
             add_to_rows(bias, y)
         return y
-    if way == plan.WINOGRAD_1D:
-        winograd_1d.correlate(x, w, bias, windows, y)
+    if way in (plan.WINOGRAD_1D, plan.FLAT):
+        kernels = winograd_1d if way == plan.WINOGRAD_1D else flat_weights
+        kernels.correlate(x, w, bias, windows, y)
         return y
     columns.correlate(x, windows, w, bias, groups, way, y)
     return y
@@ -97,6 +100,8 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
 def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
     """The gradient by the input (N, H, W, C) from the output's (N, OH, OW, OC)."""
     OC, CG, KH, KW = w.shape
+    if plan.weights_outweigh(windows, len(dy), CG, OC, groups, dy.itemsize):
+        return flat_weights.input_grad(contiguous(dy), w, windows)
     stride = windows.rows.stride, windows.columns.stride
     size = windows.rows.size, windows.columns.size
     if stride == (1, 1):

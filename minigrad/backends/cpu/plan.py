@@ -25,6 +25,8 @@ PHASES = "phases"
 """The windows of many images first, then the product, cut by output channels (columns.py, as the two below)."""
 GROUPS = "groups"
 """Windows sorted by group."""
+FLAT = "flat"
+"""Windows in the order of the weights, which are too many to be copied (flat_weights.py)."""
 DEPTHWISE = "depthwise"
 """A multiplication for every element of the kernel."""
 
@@ -62,6 +64,8 @@ LONG = 40
 """The numbers in a run from which a product per kernel row pays."""
 WIDE = 3000
 """The windows from which it does: it takes more calls."""
+OUTWEIGH = 2.5
+"""The output channels for every window, from which the weights are not copied."""
 EDGES = 0.3
 """The zeros around a row, over its windows, up to which it does: runs with zeros are copied in pieces."""
 
@@ -93,6 +97,8 @@ def _way_of(
     OH, OW = windows.output_size
     KH, KW = windows.kernel_size
     unit_steps = all(axis.stride == axis.dilation == 1 for axis in windows)
+    if weights_outweigh(windows, images, CG, OC, groups, itemsize):
+        return FLAT
     if groups > 1:
         return DEPTHWISE if CG == 1 and groups == OC else GROUPS
     if (KH, KW) == (1, 1) and unit_steps and not windows.is_padded():
@@ -112,6 +118,14 @@ def _way_of(
     if KH > 1 and unit_steps and run >= LONG and images * OH * OW >= WIDE and within and fits:
         return ROWS
     return WINDOWS if weight <= limits.heavy else PHASES
+
+
+def weights_outweigh(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> bool:
+    """Whether copying the weights would cost more than copying the windows: then all three kernels do without."""
+    OH, OW = windows.output_size
+    KH, KW = windows.kernel_size
+    heavy = KH * KW > 1 and KH * KW * CG * OC * itemsize >= FORWARD.heavy
+    return groups == 1 and heavy and 0 < OUTWEIGH * images * OH * OW <= OC
 
 
 class ConvPlan(NamedTuple):
@@ -155,13 +169,11 @@ def conv_plan(
     N, _, H, W = input_shape
     OC, CG, KH, KW = weight_shape
     windows = windows_over((H, W), (KH, KW), stride, padding, dilation)
+    forward = way_of(windows, N, CG, OC, groups, itemsize)
     back, _ = opposite(windows, (0, 0))
     assert back is not None  # the first phase has the first tap, or the padding is larger than the kernel
-    return ConvPlan(
-        way_of(windows, N, CG, OC, groups, itemsize),
-        way_of(back, N, OC // groups, CG * groups, groups, itemsize),
-        way_of_weight_grad(windows, N, CG, OC, groups, itemsize),
-    )
+    input_grad = FLAT if forward == FLAT else way_of(back, N, OC // groups, CG * groups, groups, itemsize)
+    return ConvPlan(forward, input_grad, way_of_weight_grad(windows, N, CG, OC, groups, itemsize))
 
 
 def opposite(windows: Windows, phase: Pair) -> tuple[Windows | None, tuple[slice, ...]]:

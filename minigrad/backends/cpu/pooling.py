@@ -9,7 +9,7 @@ to places that differ from window to window, by the product of a sparse matrix, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ from .windows import (
     channels_first,
     channels_last,
     each_tap,
+    from_planes,
+    images_together,
     one_buffer,
     padded,
     planes_size,
@@ -72,7 +74,7 @@ class CPUPoolingKernels:
 
         dy, numbers = contiguous(channels_last(wide(grad))), channels_last(taps)
         windows = windows_over(input_shape[2:], kernel_size, stride, padding, dilation)
-        together = _images_together(input_shape, dy.itemsize)
+        together = images_together(input_shape, dy.itemsize)
         shape = (together, *windows.reach, input_shape[1])
         places = _Places(windows, shape)
         ones, ends = np.ones(places.first.size, dy.dtype), np.arange(places.first.size + 1, dtype=places.first.dtype)
@@ -83,13 +85,13 @@ class CPUPoolingKernels:
             matrix = csc_array((values, rows, ends[: rows.size + 1]), (math.prod(shape), rows.size))
             return (matrix @ ones[: rows.size]).reshape(shape)[: images.stop - images.start]
 
-        return channels_first(_from_planes(input_shape, windows, dy.dtype, planes_of).astype(grad.dtype, copy=False))
+        return channels_first(from_planes(input_shape, windows, dy.dtype, planes_of, together).astype(grad.dtype, copy=False))
 
     def max_pool2d_gather(self, x: Any, taps: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Any:
         numbers = channels_last(taps)
         windows = windows_over(x.shape[2:], kernel_size, stride, padding, dilation)
         planes, _ = padded(channels_last(x), windows)
-        together = _images_together(x.shape, x.itemsize)
+        together = images_together(x.shape, x.itemsize)
         places = _Places(windows, (together, *planes.shape[1:]))
         y = np.empty(numbers.shape, x.dtype)
 
@@ -131,6 +133,7 @@ class CPUPoolingKernels:
     ) -> Any:
         dy = channels_last(wide(grad))
         windows = windows_over(input_shape[2:], kernel_size, stride, padding, (1, 1))
+        together = images_together(input_shape, dy.itemsize)
 
         def planes_of(images: slice) -> np.ndarray:
             share = dy[images] / (divisor if np.ndim(divisor) == 0 else divisor[:, :, None])
@@ -139,7 +142,7 @@ class CPUPoolingKernels:
                 np.add(tap, share, out=tap)
             return planes
 
-        return channels_first(_from_planes(input_shape, windows, dy.dtype, planes_of).astype(grad.dtype, copy=False))
+        return channels_first(from_planes(input_shape, windows, dy.dtype, planes_of, together).astype(grad.dtype, copy=False))
 
 
 def _cuts(y: np.ndarray) -> tuple[Block, ...]:
@@ -149,33 +152,6 @@ def _cuts(y: np.ndarray) -> tuple[Block, ...]:
     if y.size < LARGE:
         return (Block(slice(0, len(y)), slice(0, y.shape[1])),)
     return blocks(len(y), y.shape[1], 2 * y[:1, :1].nbytes, 2 * BLOCK)
-
-
-def _images_together(shape: tuple[int, ...], itemsize: int) -> int:
-    """How many images (N, C, H, W) are one part."""
-    return max(1, min(shape[0], BLOCK // max(1, itemsize * math.prod(shape[1:]))))
-
-
-def _from_planes(
-    input_shape: tuple[int, ...], windows: Windows, dtype: Any, planes_of: Callable[[slice], np.ndarray]
-) -> np.ndarray:
-    """(N, H, W, C) from what ``planes_of(images)`` makes: planes (n, ·, ·, C) of all that windows reach, padding included."""
-    N, C, H, W = input_shape
-    (top, bottom), (left, right) = (axis.span(0, axis.windows) for axis in windows)
-    dx = np.empty((N, H, W, C), dtype)
-    inside = dx[:, max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
-    whole = inside.shape == dx.shape
-    place = slice(max(0, -top), max(0, -top) + inside.shape[1]), slice(max(0, -left), max(0, -left) + inside.shape[2])
-    together = _images_together(input_shape, dx.itemsize)
-
-    def part(i: int) -> None:
-        images = slice(i * together, min((i + 1) * together, N))
-        if not whole:
-            dx[images] = 0
-        inside[images] = planes_of(images)[:, *place]
-
-    for_each(-(-N // together), part)
-    return dx
 
 
 class _Places:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -213,6 +215,40 @@ def runs_of(size: int) -> np.dtype:
 def as_runs(x: np.ndarray, numbers: int) -> np.ndarray:
     """Contiguous memory as runs of so many numbers: a view with one dim."""
     return np.ndarray(x.size // numbers, runs_of(numbers * x.itemsize), x)
+
+
+def images_together(shape: tuple[int, ...], itemsize: int) -> int:
+    """How many images (N, C, H, W) are one part."""
+    return max(1, min(shape[0], BLOCK // max(1, itemsize * math.prod(shape[1:]))))
+
+
+def from_planes(
+    input_shape: tuple[int, ...], windows: Windows, dtype: Any, planes_of: Callable[[slice], np.ndarray], together: int
+) -> np.ndarray:
+    """(N, H, W, C) from what ``planes_of(images)`` makes: planes (n, ·, ·, C) of all that windows reach, padding included.
+
+    Args:
+        input_shape: (N, C, H, W).
+        windows: over the planes.
+        dtype: the result's.
+        planes_of: called for ``together`` images at a time.
+        together: how many images are a part.
+    """
+    N, C, H, W = input_shape
+    (top, bottom), (left, right) = (axis.span(0, axis.windows) for axis in windows)
+    dx = np.empty((N, H, W, C), dtype)
+    inside = dx[:, max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    whole = inside.shape == dx.shape
+    place = slice(max(0, -top), max(0, -top) + inside.shape[1]), slice(max(0, -left), max(0, -left) + inside.shape[2])
+
+    def part(i: int) -> None:
+        images = slice(i * together, min((i + 1) * together, N))
+        if not whole:
+            dx[images] = 0
+        inside[images] = planes_of(images)[:, *place]
+
+    for_each(-(-N // together), part)
+    return dx
 
 
 def each_tap(windows: np.ndarray) -> Any:

@@ -1,0 +1,84 @@
+"""Windows in the order of the weights: all three kernels against plain sums, and where they are taken."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import minigrad.cpu
+from minigrad.backends import backend_for
+from minigrad.backends.cpu import flat_weights
+from minigrad.backends.cpu.windows import channels_first, channels_last, windows_over
+from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+
+
+def cases():
+    paddings = ((0, 0), (1, 1), (3, 0), (-1, 2))
+    for kernel, rows, columns, stride, dilation in itertools.product(
+        ((1, 3), (3, 3), (2, 4)), paddings, paddings, ((1, 1), (2, 3)), ((1, 1), (2, 1))
+    ):
+        reach = [n + sum(pads) - (k - 1) * d for n, pads, k, d in zip((6, 7), (rows, columns), kernel, dilation)]
+        if min(reach) > 0:
+            yield kernel, (rows, columns), stride, dilation
+
+
+def same(actual, expected, dtype=np.float64):
+    tolerance = 1e-10 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("kernel", "padding", "stride", "dilation"), list(cases()))
+def test_agrees_with_plain_sums(kernel, padding, stride, dilation):
+    rng = np.random.default_rng(0)
+    generic = backend_for("cpu")[0]
+    x, w, bias = rng.standard_normal((2, 3, 6, 7)), rng.standard_normal((5, 3, *kernel)), rng.standard_normal(5)
+    geometry = stride, padding, dilation, 1
+    windows = windows_over((6, 7), kernel, stride, padding, dilation)
+    expected = Generic.conv2d(generic, x, w, bias, *geometry)
+    lying = np.ascontiguousarray(channels_last(x))
+    y = np.full(channels_last(expected).shape, np.nan)
+    flat_weights.correlate(lying, w, bias, windows, y)
+    same(channels_first(y), expected)
+    dy = rng.standard_normal(y.shape)
+    dw = np.full(w.shape, np.nan)
+    flat_weights.weight_grad(lying, dy, windows, dw)
+    same(dw, Generic.conv2d_weight_grad(generic, channels_first(dy), x, w.shape, *geometry))
+    dx = flat_weights.input_grad(dy, w, windows)
+    same(channels_first(dx), Generic.conv2d_input_grad(generic, channels_first(dy), w, x.shape, *geometry))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_chosen_for_few_windows(dtype, stride):
+    rng = np.random.default_rng(0)
+    cpu = backend_for("cpu")[0]
+    x, w, bias = (rng.standard_normal(shape) / 4 for shape in ((1, 96, 10, 10), (352, 96, 3, 3), (352,)))
+    geometry = (stride, stride), ((1, 1), (1, 1)), (1, 1), 1
+    assert set(minigrad.cpu.conv_plan(x.shape, w.shape, (stride, stride), ((1, 1), (1, 1)))) == {"flat"}
+    narrow = [a.astype(dtype) for a in (x, w, bias)]
+    y = Generic.conv2d(cpu, x, w, bias, *geometry)
+    dy = rng.standard_normal(y.shape) / 4
+    tolerance = {np.float64: 1e-10, np.float32: 1e-4, np.float16: 0.1}[dtype]
+    for actual, expected in (
+        (cpu.conv2d(*narrow, *geometry), y),
+        (
+            cpu.conv2d_input_grad(dy.astype(dtype), narrow[1], x.shape, *geometry),
+            Generic.conv2d_input_grad(cpu, dy, w, x.shape, *geometry),
+        ),
+        (
+            cpu.conv2d_weight_grad(dy.astype(dtype), narrow[0], w.shape, *geometry),
+            Generic.conv2d_weight_grad(cpu, dy, x, w.shape, *geometry),
+        ),
+    ):
+        assert actual.dtype == dtype
+        np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_not_chosen_otherwise():
+    around = {"padding": ((1, 1), (1, 1))}
+    assert "flat" not in minigrad.cpu.conv_plan((8, 96, 10, 10), (352, 96, 3, 3), **around)  # windows enough
+    assert "flat" not in minigrad.cpu.conv_plan((1, 4, 3, 3), (352, 4, 3, 3), **around)  # light weights
+    assert "flat" not in minigrad.cpu.conv_plan((1, 192, 10, 10), (352, 96, 3, 3), groups=2, **around)
+    assert "flat" not in minigrad.cpu.conv_plan((1, 1024, 3, 3), (1024, 1024, 1, 1))
