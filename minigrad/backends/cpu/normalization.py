@@ -8,6 +8,7 @@ Other axes, other memory orders and float16 are left to the generic kernels.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from .threads import for_each, scratch
 
 BLOCK = 1 << 18
 """The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
+SUMMED = 1 << 11
+"""The numbers in a row for the sums."""
 
 
 class CPUNormalizationKernels(NormalizationKernels):
@@ -108,6 +111,12 @@ def _blocks(matrix: np.ndarray) -> list[slice]:
     return [slice(i, min(i + height, len(matrix))) for i in range(0, len(matrix), height)]
 
 
+@lru_cache(256)
+def _sums_width(width: int, C: int) -> int:
+    """How wide rows are to be summed up: what is left to add per channel, in float64, is as long."""
+    return max(n * C for n in range(1, width // C + 1) if width // C % n == 0 and (n == 1 or n * C <= SUMMED))
+
+
 def _scratch_like(block: np.ndarray) -> np.ndarray:
     (buffer,) = scratch(block.size, dtype=block.dtype)
     return buffer.reshape(block.shape)
@@ -116,10 +125,11 @@ def _scratch_like(block: np.ndarray) -> np.ndarray:
 def _moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance per channel."""
     blocks = _blocks(matrix)
-    sums = np.empty((2, len(blocks), matrix.shape[1]), matrix.dtype)
+    width = _sums_width(matrix.shape[1], C)
+    sums = np.empty((2, len(blocks), width), matrix.dtype)
 
     def part(i: int) -> None:
-        block = matrix[blocks[i]]
+        block = matrix[blocks[i]].reshape(-1, width)
         np.matmul(np.ones(len(block), matrix.dtype), block, out=sums[0, i])
         np.einsum("ij,ij->j", block, block, out=sums[1, i])
 
@@ -183,15 +193,17 @@ def _gradient_sums(
     """
     C = len(mean)
     far = not np.all(var > FAR * mean * mean)  # then the difference of two sums would not be exact enough
-    means = repeated(mean, matrix.shape[1], matrix.dtype)
     blocks = _blocks(matrix)
-    sums = np.empty((2, len(blocks), matrix.shape[1]), matrix.dtype)
+    width = _sums_width(matrix.shape[1], C)
+    means = repeated(mean, width, matrix.dtype)
+    sums = np.empty((2, len(blocks), width), matrix.dtype)
 
     def part(i: int) -> None:
         block, x = grad[blocks[i]], matrix[blocks[i]]
         if output is not None:
             block = masked[blocks[i]]
             keep_positive_into(grad[blocks[i]], output[blocks[i]], block)
+        block, x = block.reshape(-1, width), x.reshape(-1, width)
         np.matmul(np.ones(len(block), matrix.dtype), block, out=sums[0, i])
         if far:
             x = np.subtract(x, means, out=_scratch_like(block))
