@@ -39,6 +39,9 @@ def check(input_shape, kernel_size, stride, padding, dilation, layout, dtype="fl
     geometry = kernel_size, stride, padding, dilation
 
     values, taps = compare("max_pool2d", (x, *geometry), dtype)
+    alone, nothing = cpu.max_pool2d(x, *geometry, numbered=False)
+    np.testing.assert_array_equal(alone, values)
+    assert nothing is None
     compare("max_pool2d_grad", (dy, taps, input_shape, *geometry), dtype)
     gathered = compare("max_pool2d_gather", (x, taps, *geometry), dtype)
     np.testing.assert_array_equal(gathered, np.where(np.isinf(values), 0, values))

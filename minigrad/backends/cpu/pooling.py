@@ -8,6 +8,7 @@ to places that differ from window to window, by the product of a sparse matrix, 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -45,20 +46,26 @@ from .windows import (
 class CPUPoolingKernels:
     """The kernels of ``generic/pooling.py``."""
 
-    def max_pool2d(self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> tuple[Any, Any]:
+    def max_pool2d(
+        self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, numbered: bool = True
+    ) -> tuple[Any, Any]:
         x = contiguous(channels_last(x))
         windows = windows_over(x.shape[1:3], kernel_size, stride, padding, dilation)
         y = np.empty((len(x), *windows.output_size, x.shape[3]), x.dtype)
-        numbers = np.empty(y.shape, tap_dtype(kernel_size))
+        numbers = np.empty(y.shape, tap_dtype(kernel_size)) if numbered else None
         cuts = _cuts(y)
 
         def part(i: int) -> None:
             block = cuts[i]
             planes = reached(x, windows, block, -np.inf, one_buffer(planes_size(x, windows, block), x.dtype))
-            _find_largest(planes, windows, y[block.images, block.rows], numbers[block.images, block.rows])
+            here = y[block.images, block.rows]
+            if numbers is None:
+                _largest(planes, windows, here)
+            else:
+                _find_largest(planes, windows, here, numbers[block.images, block.rows])
 
         for_each(len(cuts), part)
-        return channels_first(y), channels_first(numbers)
+        return channels_first(y), None if numbers is None else channels_first(numbers)
 
     def max_pool2d_grad(
         self,
@@ -187,13 +194,28 @@ def _find_largest(planes: np.ndarray, windows: Windows, largest: np.ndarray, num
     taps = _along_rows(planes, columns)
     of_rows, places = np.empty(taps[0].shape, planes.dtype), np.empty(taps[0].shape, number.dtype)
     _choose(taps, range(columns.taps), of_rows, places)
-    height = largest.shape[1]
+    here = _rows_of_taps(rows, largest.shape[1])
     largest, number = (array.reshape(*array.shape[:2], -1) for array in (largest, number))
-    here = [
-        slice(u, u + (height - 1) * rows.stride + 1, rows.stride) for u in range(0, rows.taps * rows.dilation, rows.dilation)
-    ]
     of_taps = (np.add(places[:, row], number.dtype.type(u * columns.taps)) for u, row in enumerate(here))
     _choose((of_rows[:, row] for row in here), of_taps, largest, number)
+
+
+def _largest(planes: np.ndarray, windows: Windows, largest: np.ndarray) -> None:
+    """Their largest elements only: across the rows first, where nothing needs to be copied."""
+    rows, columns = windows
+    of_columns = functools.reduce(np.maximum, [planes[:, row] for row in _rows_of_taps(rows, largest.shape[1])])
+    taps = _along_rows(np.ascontiguousarray(of_columns), columns)
+    largest = largest.reshape(*largest.shape[:2], -1)
+    if len(taps) == 1:
+        np.copyto(largest, taps[0])
+    else:
+        np.maximum(functools.reduce(np.maximum, taps[:-1]), taps[-1], out=largest)
+
+
+def _rows_of_taps(rows: Axis, height: int) -> list[slice]:
+    """For every tap along a column, the rows of so many windows."""
+    starts = range(0, rows.taps * rows.dilation, rows.dilation)
+    return [slice(start, start + (height - 1) * rows.stride + 1, rows.stride) for start in starts]
 
 
 def _along_rows(planes: np.ndarray, columns: Axis) -> list[np.ndarray]:

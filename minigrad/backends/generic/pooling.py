@@ -14,8 +14,13 @@ from .windows import Padding, Pair, WindowKernels
 class PoolingKernels(WindowKernels):
     """Maximum and average over windows, with what their gradients need."""
 
-    def max_pool2d(self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> tuple[Any, Any]:
-        """The largest elements (N, C, OH, OW), and their numbers in their windows; the first one if several are equal."""
+    def max_pool2d(
+        self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, numbered: bool = True
+    ) -> tuple[Any, Any]:
+        """The largest elements (N, C, OH, OW), and their numbers in their windows; the first one if several are equal.
+
+        A backend may leave the numbers out, and return None for them, unless they are wanted.
+        """
         windows = self._flat_windows(x, kernel_size, stride, padding, dilation, -float("inf"))
         taps = self.xp.argmax(windows, axis=3)  # (N, OH, OW, C)
         values = self.xp.take_along_axis(windows, taps[:, :, :, None], axis=3)[:, :, :, 0]
