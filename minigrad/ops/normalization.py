@@ -269,9 +269,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: expected running_mean and running_var unless training, got None")
-        scale = (running_var + eps).rsqrt()
-        scale = scale if weight is None else scale * weight
-        shift = -running_mean * scale if bias is None else bias - running_mean * scale
+        scale, shift = _running_affine(running_mean, running_var, weight, bias, eps)
         return ScaleAndShift().defer(input, reshaped(scale, shape), reshaped(shift, shape))
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: expected running_mean and running_var both or neither, got one of them")
@@ -289,6 +287,18 @@ def batch_norm(
         for statistics in (running_mean, running_var):
             version_of(statistics).bump("batch_norm")
     return output
+
+
+def _running_affine(mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor]:
+    """The factor and the summand per channel that normalize by running statistics."""
+    given = [t for t in (mean, var, weight, bias) if t is not None]
+    if not (modes.grad and any(t.requires_grad for t in given)) and len({type(t.array) for t in given}) == 1:
+        arrays: Any = [None if t is None else t.array for t in (mean, var, weight, bias)]
+        scale, shift = backend_of(mean.array).running_affine(*arrays, eps)
+        return wrap(scale), wrap(shift)
+    factor = (var + eps).rsqrt()
+    factor = factor if weight is None else factor * weight
+    return factor, -mean * factor if bias is None else bias - mean * factor
 
 
 def layer_norm(

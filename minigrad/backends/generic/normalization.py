@@ -13,6 +13,7 @@ class NormalizationKernels:
     """Normalization over any axes, its gradient, running statistics, and the affine map that is left in evaluation."""
 
     xp: Any
+    quiet: Any
     keep_positive: Any
 
     def moments(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
@@ -68,6 +69,13 @@ class NormalizationKernels:
         for running, new in ((running_mean, mean.reshape(running_mean.shape)), (running_var, unbiased)):
             running *= 1 - momentum
             running += (momentum * new).astype(running.dtype, copy=False)
+
+    def running_affine(self, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any]:
+        """``1 / sqrt(var + eps) * weight`` and ``bias - mean *`` that, all (C,): what normalizes by running statistics."""
+        with self.quiet():
+            scale = self.xp.reciprocal(self.xp.sqrt(var + eps))
+            scale = scale if weight is None else scale * weight
+            return scale, -mean * scale if bias is None else bias - mean * scale
 
     def scale_and_shift(self, x: Any, scale: Any, shift: Any, positive: bool = False, other: Any = None) -> Any:
         """``x * scale + shift``, in the dtype of ``x``; ``positive`` and ``other`` are as for ``normalize``."""
