@@ -293,8 +293,8 @@ def _running_affine(mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tens
     """The factor and the summand per channel that normalize by running statistics."""
     given = [t for t in (mean, var, weight, bias) if t is not None]
     if not (modes.grad and any(t.requires_grad for t in given)) and len({type(t.array) for t in given}) == 1:
-        arrays: Any = [None if t is None else t.array for t in (mean, var, weight, bias)]
-        scale, shift = backend_of(mean.array).running_affine(*arrays, eps)
+        affine = [None if t is None else t.array for t in (weight, bias)]
+        scale, shift = backend_of(mean.array).running_affine(mean.array, var.array, affine[0], affine[1], eps)
         return wrap(scale), wrap(shift)
     factor = (var + eps).rsqrt()
     factor = factor if weight is None else factor * weight
