@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import ops
 from .._tensor import Tensor
+from ..ops.normalization import count_batch
 from . import functional as F
 from . import init
 from .arguments import boolean, integer, number, sizes
@@ -71,7 +72,7 @@ class _BatchNorm(Module):
             momentum = 1 / (count.item() + 1) if counting else 0.0  # type: ignore[union-attr]
         output = F.batch_norm(input, mean, var, self.weight, self.bias, training or mean is None, momentum, self.eps)
         if counting:
-            count.add_(1)  # type: ignore[union-attr]
+            count_batch(count)  # type: ignore[arg-type]
         return output
 
     def extra_repr(self) -> str:

@@ -284,15 +284,18 @@ def _check_tensors(name: str, dims: int, input: Tensor, weight: Tensor, bias: Te
 
 def _check_channels(name: str, groups: int, input: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> None:
     """The channels of input, weight and bias, and the groups, must agree."""
-    shapes = f"(input {input.shape}, weight {weight.shape})"
     batch_dim = input.ndim == weight.ndim
     channels = input.shape[1 if batch_dim else 0]
     if groups < 1 or weight.shape[0] % groups:
-        raise ValueError(f"{name}: expected groups that divide {weight.shape[0]} channels, got {groups} {shapes}")
-    if transposed and channels != weight.shape[0]:
-        raise ValueError(f"{name}: expected input with {weight.shape[0]} channels, got {channels} {shapes}")
-    if not transposed and channels != weight.shape[1] * groups:
-        raise ValueError(f"{name}: expected input with {weight.shape[1]} × groups={groups} channels, got {channels} {shapes}")
+        wrong = f"groups that divide {weight.shape[0]} channels, got {groups}"
+    elif transposed and channels != weight.shape[0]:
+        wrong = f"input with {weight.shape[0]} channels, got {channels}"
+    elif not transposed and channels != weight.shape[1] * groups:
+        wrong = f"input with {weight.shape[1]} × groups={groups} channels, got {channels}"
+    else:
+        wrong = ""
+    if wrong:
+        raise ValueError(f"{name}: expected {wrong} (input {input.shape}, weight {weight.shape})")
     outputs = weight.shape[1] * groups if transposed else weight.shape[0]
     if bias is not None and bias.shape != (outputs,):
         raise ValueError(f"{name}: expected bias of shape {(outputs,)}, got {bias.shape}")

@@ -11,7 +11,7 @@ from ..autograd.deferred import Elementwise, deferred, is_held_once
 from ..autograd.inplace import check_writable
 from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation, wrap
-from ..autograd.versions import callers_line, version_of
+from ..autograd.versions import bump_all, callers_line, version_of
 from ..autograd.views import set_node
 from ..backends import backend_of
 from ..dtypes import FLOATING
@@ -284,9 +284,16 @@ def batch_norm(
     if running_mean is not None and running_var is not None and samples:
         mean, var = operation.statistics
         backend_of(mean).track_statistics(running_mean.array, running_var.array, mean, var, samples, momentum)
-        for statistics in (running_mean, running_var):
-            version_of(statistics).bump("batch_norm")
+        bump_all((running_mean, running_var), "batch_norm")
     return output
+
+
+def count_batch(count: Tensor) -> None:
+    """Add 1 in place to the number of batches that batch norm has seen: ``count.add_(1)`` in a tenth of the time."""
+    check_writable(count, "batch_norm", False)
+    array = count.array
+    array += 1
+    bump_all((count,), "batch_norm")
 
 
 def _running_affine(mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor]:

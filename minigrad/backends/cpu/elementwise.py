@@ -82,7 +82,8 @@ def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:
 
 def copy(source: np.ndarray, target: np.ndarray) -> None:
     """Write an array, or what broadcasts to it, to another, whatever their memory orders."""
-    source = np.broadcast_to(source, target.shape)
+    if source.shape != target.shape:
+        source = np.broadcast_to(source, target.shape)
     if target.nbytes < 4 * LARGE:
         np.copyto(target, source)
     else:

@@ -24,6 +24,9 @@ SUMMED = 1 << 11
 """The numbers in a row for the sums."""
 
 
+_CHANNELS_LAST = [(0, *range(2, ndim), 1) for ndim in range(65)]
+
+
 class CPUNormalizationKernels(NormalizationKernels):
     """The kernels of ``generic/normalization.py``."""
 
@@ -98,7 +101,7 @@ def _as_matrix(x: np.ndarray) -> Any:
     """Memory (N, C, ...) with channels last as (rows, k·C), a view; None if it lies in another order, or is of halves."""
     if x.ndim < 2 or x.size == 0 or x.dtype == np.float16:
         return None
-    last = x.transpose(0, *range(2, x.ndim), 1)
+    last = x.transpose(_CHANNELS_LAST[x.ndim])
     if not last.flags.c_contiguous:
         return None
     C = x.shape[1]
@@ -137,7 +140,7 @@ def _moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
     n = matrix.size // C
     mean, square = sums.reshape(2, -1, C).sum(axis=1, dtype=np.float64) / n
     var = square - mean * mean
-    if np.all(var > FAR * mean * mean):
+    if (var > FAR * mean * mean).all():
         return mean, var
     return _exact_moments(matrix, C)
 
@@ -192,7 +195,7 @@ def _gradient_sums(
     With an output, the gradient counts where that is positive, and is written to ``masked`` with zeros elsewhere.
     """
     C = len(mean)
-    far = not np.all(var > FAR * mean * mean)  # then the difference of two sums would not be exact enough
+    far = not (var > FAR * mean * mean).all()  # then the difference of two sums would not be exact enough
     blocks = _blocks(matrix)
     width = _sums_width(matrix.shape[1], C)
     means = repeated(mean, width, matrix.dtype)

@@ -10,6 +10,7 @@ BLAS computes with one thread while a kernel runs, as the parts are threads alre
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -122,15 +123,11 @@ def sum_in_slices(parts: int, add: Callable[[int, np.ndarray], None], shape: tup
 def scratch(*sizes: int, dtype: Any) -> list[np.ndarray]:
     """Flat arrays in memory that belongs to this thread, and that its next call overwrites: a part's intermediate values."""
     itemsize = np.dtype(dtype).itemsize
-    steps = [-(-size * itemsize // 64) * 64 for size in sizes]
-    if _here.scratch.nbytes < sum(steps):
-        _here.scratch = np.empty(sum(steps), np.uint8)
-    arrays = []
-    start = 0
-    for size, step in zip(sizes, steps):
-        arrays.append(_here.scratch[start : start + size * itemsize].view(dtype))
-        start += step
-    return arrays
+    ends = list(itertools.accumulate(-(-size * itemsize // 64) * 64 for size in sizes))
+    memory = _here.scratch
+    if memory.nbytes < ends[-1]:
+        memory = _here.scratch = np.empty(ends[-1], np.uint8)
+    return [np.ndarray(size, dtype, memory, start) for size, start in zip(sizes, [0, *ends])]
 
 
 def _after_fork() -> None:
