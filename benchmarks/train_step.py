@@ -58,8 +58,13 @@ ROWS = {
 }
 
 
+WARM = 0.06
+"""Seconds of steps, one at least, at the start of a turn that do not count: after a pause, it takes the system that long to put
+a process's threads on processors of their own."""
+
+
 def measurement(library: str, row: Row, seconds: float, threads: int) -> Callable[[], dict[str, float]]:
-    """What measures steps for so many seconds, one at least, after two that do not count.
+    """What measures steps for so many seconds, one at least, after some that do not count.
 
     It finds milliseconds of a step (the median), peak MB, page faults per step, and processor time over wall time.
     """
@@ -72,13 +77,19 @@ def measurement(library: str, row: Row, seconds: float, threads: int) -> Callabl
     for _ in range(2):
         step()
 
-    def measure() -> dict[str, float]:
+    def times_of(seconds: float) -> list[float]:
         times: list[float] = []
-        start, faults, busy = time.perf_counter(), minor_faults(), time.process_time()
+        start = time.perf_counter()
         while not times or time.perf_counter() - start < seconds:
             begin = time.perf_counter()
             step()
             times.append(time.perf_counter() - begin)
+        return times
+
+    def measure() -> dict[str, float]:
+        times_of(WARM)
+        start, faults, busy = time.perf_counter(), minor_faults(), time.process_time()
+        times = times_of(seconds)
         wall = time.perf_counter() - start
         return {
             "ms": 1e3 * statistics.median(times),
