@@ -289,7 +289,7 @@ def batch_norm(
 
 
 def count_batch(count: Tensor) -> None:
-    """Add 1 in place to the number of batches that batch norm has seen: ``count.add_(1)`` in a tenth of the time."""
+    """Add 1 in place to the number of batches that batch norm has seen: ``count.add_(1)`` without an operation."""
     check_writable(count, "batch_norm", False)
     array = count.array
     array += 1

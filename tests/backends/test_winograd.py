@@ -9,6 +9,7 @@ import minigrad.cpu
 from minigrad.backends import backend_for
 from minigrad.backends.cpu import plan as plan_module
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+from tests.backends.convolution_kernels import three_kernels
 
 SHAPES = [  # N, C, H, W, OC, padding
     (2, 48, 20, 20, 64, ((1, 1), (1, 1))),
@@ -21,29 +22,8 @@ BOUND = 1e-4
 """The error in standard deviations of the result."""
 
 
-def cases(shape):
-    """The three kernels' results in float32, each with the one in float64."""
-    N, C, H, W, OC, padding = shape
-    rng = np.random.default_rng(0)
-    cpu = backend_for("cpu")[0]
-    geometry = (1, 1), padding, (1, 1), 1
-    x, w, bias = rng.normal(size=(N, C, H, W)), rng.normal(size=(OC, C, 3, 3)), rng.normal(size=OC)
-    y = Generic.conv2d(cpu, x, w, bias, *geometry)
-    dy = rng.normal(size=y.shape)
-    narrow = [a.astype(np.float32) for a in (x, w, bias, dy)]
-    yield cpu.conv2d(narrow[0], narrow[1], narrow[2], *geometry), y
-    yield (
-        cpu.conv2d_input_grad(narrow[3], narrow[1], x.shape, *geometry),
-        Generic.conv2d_input_grad(cpu, dy, w, x.shape, *geometry),
-    )
-    yield (
-        cpu.conv2d_weight_grad(narrow[3], narrow[0], w.shape, *geometry),
-        Generic.conv2d_weight_grad(cpu, dy, x, w.shape, *geometry),
-    )
-
-
 def error(shape) -> float:
-    return max(float(np.abs(actual - expected).max() / expected.std()) for actual, expected in cases(shape))
+    return max(float(np.abs(actual - expected).max() / expected.std()) for actual, expected in three_kernels(shape))
 
 
 def take_tiles(monkeypatch):

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import minigrad.cpu
-from minigrad.backends import backend_for
 from minigrad.backends.cpu import plan, winograd_1d
 from minigrad.backends.cpu.windows import windows_over
-from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+from tests.backends.convolution_kernels import three_kernels
 
 SHAPES = [  # N, C, H, W, OC, padding
     (16, 16, 32, 32, 16, ((1, 1), (1, 1))),
@@ -54,18 +53,7 @@ def test_error_in_float32(shape, monkeypatch):
     N, C, H, W, OC, padding = shape
     taken = minigrad.cpu.conv_plan((N, C, H, W), (OC, C, 3, 3), padding=padding)
     assert taken == ("winograd-1d", "winograd-1d", "winograd-1d")
-    rng = np.random.default_rng(0)
-    cpu = backend_for("cpu")[0]
-    geometry = (1, 1), padding, (1, 1), 1
-    x, w, bias = rng.normal(size=(N, C, H, W)), rng.normal(size=(OC, C, 3, 3)), rng.normal(size=OC)
-    y = Generic.conv2d(cpu, x, w, bias, *geometry)
-    dy = rng.normal(size=y.shape)
-    x32, w32, bias32, dy32 = (a.astype(np.float32) for a in (x, w, bias, dy))
-    for actual, expected in (
-        (cpu.conv2d(x32, w32, bias32, *geometry), y),
-        (cpu.conv2d_input_grad(dy32, w32, x.shape, *geometry), Generic.conv2d_input_grad(cpu, dy, w, x.shape, *geometry)),
-        (cpu.conv2d_weight_grad(dy32, x32, w.shape, *geometry), Generic.conv2d_weight_grad(cpu, dy, x, w.shape, *geometry)),
-    ):
+    for actual, expected in three_kernels(shape):
         assert actual.dtype == np.float32
         assert 1e-6 < np.abs(actual - expected).max() / expected.std() < BOUND
 

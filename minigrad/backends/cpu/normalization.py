@@ -25,6 +25,7 @@ SUMMED = 1 << 11
 
 
 _CHANNELS_LAST = [(0, *range(2, ndim), 1) for ndim in range(65)]
+"""For so many dims, their order with the channels last."""
 
 
 class CPUNormalizationKernels(NormalizationKernels):

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from .blas_threads import one_blas_thread
 from .elementwise import add_to_rows
 from .threads import for_each, scratch, sum_in_slices
 from .windows import Block, Windows, blocks, padded_planes
@@ -37,7 +38,8 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.n
     """(N, H, W, C) and (O, C, 3, KW), to ``y`` (N, OH, OW, O)."""
     O, C, _, KW = w.shape  # noqa: E741
     cuts, pixels = _cuts(windows, len(x), C + O, x.itemsize)
-    weights = np.tensordot(G.astype(x.dtype), w, (1, 2)).transpose(0, 3, 2, 1).reshape(F, 1, KW * C, O)
+    with one_blas_thread:
+        weights = np.tensordot(G.astype(x.dtype), w, (1, 2)).transpose(0, 3, 2, 1).reshape(F, 1, KW * C, O)
 
     def part(i: int) -> None:
         n, tiles = _size(cuts[i])
@@ -70,7 +72,8 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
         np.add(total, np.add.reduce(terms, axis=1), out=total)
 
     total = sum_in_slices(len(cuts), add, (F, O, KW * C), x.dtype)
-    return np.tensordot(G.astype(x.dtype), total, (0, 0)).reshape(3, O, KW, C).transpose(1, 3, 0, 2)
+    with one_blas_thread:
+        return np.tensordot(G.astype(x.dtype), total, (0, 0)).reshape(3, O, KW, C).transpose(1, 3, 0, 2)
 
 
 def _cuts(windows: Windows, images: int, channels: int, itemsize: int) -> tuple[tuple[Block, ...], int]:
