@@ -1,4 +1,7 @@
-"""The choice among the CPU's ways to convolve: a rule on shapes, so that it is the same every time, and can be shown."""
+"""The choice among the CPU's ways to convolve: a rule on shapes, so that it is the same every time, and can be shown.
+
+One limit depends on the processor: whether BLAS packs small products, or has kernels that take them as they lie.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +148,7 @@ def conv_plan(
     groups: int = 1,
     itemsize: int = 4,
 ) -> ConvPlan:
-    """Which way a convolution goes on the CPU, and its two gradients: a rule on shapes, with ``conv_algorithm`` as it is set.
+    """Which way a convolution goes on this CPU, and its two gradients: a rule on shapes, with ``conv_algorithm`` as it is set.
 
     Args:
         input_shape: (N, C, H, W).
