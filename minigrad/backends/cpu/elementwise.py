@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .threads import for_each
+from .threads import even, for_each
 
 BLOCK = 1 << 18
 """The elements of a block: with fewer, the threads spend their time handing Python's lock over."""
@@ -60,7 +60,7 @@ def add_to_rows(values: np.ndarray, to: np.ndarray) -> None:
     columns = len(values)
     size = rows_in_one(to.size // columns, columns, LONG) * columns
     row, rows = repeated(values, size, to.dtype), to.reshape(-1, size)
-    height = max(1, BLOCK // size)
+    height = even(len(rows), BLOCK // size)
 
     def part(i: int) -> None:
         here = rows[i * height : (i + 1) * height]
@@ -71,13 +71,13 @@ def add_to_rows(values: np.ndarray, to: np.ndarray) -> None:
 
 def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:
     """Call ``work(*blocks)`` for every block of the lines."""
-    size = len(lines[0])
+    size = even(len(lines[0]), BLOCK)
 
     def part(i: int) -> None:
-        here = slice(i * BLOCK, (i + 1) * BLOCK)
+        here = slice(i * size, (i + 1) * size)
         work(*(line[here] for line in lines))
 
-    for_each(-(-size // BLOCK), part)
+    for_each(-(-len(lines[0]) // size), part)
 
 
 def copy(source: np.ndarray, target: np.ndarray) -> None:
@@ -92,7 +92,7 @@ def copy(source: np.ndarray, target: np.ndarray) -> None:
 
 def by_first_dim(work: Callable[[slice], Any], like: np.ndarray) -> None:
     """Call ``work`` for slices of the first dim of a large array."""
-    together = max(1, 4 * BLOCK * len(like) // like.nbytes)
+    together = even(len(like), 4 * BLOCK * len(like) // like.nbytes)
 
     def part(i: int) -> None:
         work(slice(i * together, (i + 1) * together))
@@ -166,7 +166,7 @@ def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any =
     while joined * C < WIDTH and (x.size // C) % (2 * joined) == 0:
         joined *= 2  # BLAS wants more columns than a few channels
     matrix = lying.reshape(-1, joined * C)
-    height = max(1, BLOCK // (joined * C))
+    height = even(len(matrix), BLOCK // (joined * C))
     sums = np.empty((-(-len(matrix) // height), joined * C), x.dtype)
 
     def part(i: int) -> None:

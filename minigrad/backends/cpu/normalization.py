@@ -16,7 +16,7 @@ import numpy as np
 from ..generic.normalization import NormalizationKernels
 from .elementwise import LONG, copy, repeated, rows_in_one
 from .special import keep_positive_into
-from .threads import for_each, scratch
+from .threads import even, for_each, scratch
 
 BLOCK = 1 << 18
 """The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
@@ -111,7 +111,7 @@ def _as_matrix(x: np.ndarray) -> Any:
 
 def _blocks(matrix: np.ndarray) -> list[slice]:
     """Slices of the rows."""
-    height = max(1, BLOCK // matrix.shape[1])
+    height = even(len(matrix), BLOCK // matrix.shape[1])
     return [slice(i, min(i + height, len(matrix))) for i in range(0, len(matrix), height)]
 
 

@@ -2,7 +2,7 @@
 
 The largest element is sought along the rows of windows first, and then among a window's rows: KH + KW taps instead of KH·KW.
 Gradients are made image by image, each image's in one part: those of averages tap by tap; those of largest elements, which go
-to places that differ from window to window, by the product of a sparse matrix, SciPy's loop for "add at places". NumPy's own
+to places that differ from window to window, by the product of a sparse column, SciPy's loop for "add at places". NumPy's own
 (``np.add.at``, ``np.bincount``) take five times as long.
 """
 
@@ -83,14 +83,15 @@ class CPUPoolingKernels:
         windows = windows_over(input_shape[2:], kernel_size, stride, padding, dilation)
         together = images_together(input_shape, dy.itemsize)
         shape = (together, *windows.reach, input_shape[1])
+        size = math.prod(shape[1:])
         places = _Places(windows, shape)
-        ones, ends = np.ones(places.first.size, dy.dtype), np.arange(places.first.size + 1, dtype=places.first.dtype)
+        one = np.ones(1, dy.dtype)
 
         def planes_of(images: slice) -> np.ndarray:
-            values = dy[images].reshape(-1)
+            n = images.stop - images.start
             rows = places.of(numbers[images]).reshape(-1)
-            matrix = csc_array((values, rows, ends[: rows.size + 1]), (math.prod(shape), rows.size))
-            return (matrix @ ones[: rows.size]).reshape(shape)[: images.stop - images.start]
+            column = csc_array((dy[images].reshape(-1), rows, np.array([0, rows.size], rows.dtype)), (n * size, 1))
+            return (column @ one).reshape(n, *shape[1:])
 
         return channels_first(from_planes(input_shape, windows, dy.dtype, planes_of, together).astype(grad.dtype, copy=False))
 
@@ -175,7 +176,8 @@ class _Places:
 
         images, lines = steps(n, height * line), steps(rows.windows, rows.stride * line)
         pixels = steps(columns.windows, columns.stride * C)
-        self.first = images[:, None, None, None] + lines[:, None, None] + pixels[:, None] + steps(C, 1)
+        of_line = pixels[:, None] + steps(C, 1)
+        self.first = (images[:, None] + lines)[:, :, None, None] + of_line
         of_rows, of_columns = steps(rows.taps, rows.dilation * line), steps(columns.taps, columns.dilation * C)
         self.offsets = (of_rows[:, None] + of_columns).reshape(-1)
 

@@ -79,6 +79,17 @@ def for_each(parts: int, work: Work) -> None:
             _pool.share(Job(work, parts), min(threads, parts) - 1, threads - 1)
 
 
+def even(number: int, most: int) -> int:
+    """How many of a number of things make a part: at most so many, and so that the parts are alike, and even in number.
+
+    Two threads would take as long for three parts as for four.
+    """
+    if number <= most:
+        return max(1, number)
+    parts = -(-number // max(1, most))
+    return -(-number // (parts + parts % 2))
+
+
 def later(kernel: Callable[[], Any], multiplications: int, held: int) -> Callable[[], Any] | None:
     """Compute what the kernel returns while the caller goes on, in another thread if one is free.
 

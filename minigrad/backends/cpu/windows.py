@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..generic.windows import Padding, Pair, count
 from .elementwise import contiguous
-from .threads import for_each, scratch
+from .threads import even, for_each, scratch
 
 BLOCK = 1 << 20
 """The bytes of a block of windows: fastest between a quarter of and two MiB."""
@@ -175,7 +175,7 @@ def padded(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
         return contiguous(x), windows
     rows, columns = (axis.span(0, axis.windows) for axis in windows)
     result = np.empty((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)
-    together = max(1, BLOCK // max(1, result[:1].nbytes))
+    together = even(len(x), BLOCK // max(1, result[:1].nbytes))
 
     def part(i: int) -> None:
         images = slice(i * together, min((i + 1) * together, len(x)))
@@ -219,7 +219,7 @@ def as_runs(x: np.ndarray, numbers: int) -> np.ndarray:
 
 def images_together(shape: tuple[int, ...], itemsize: int) -> int:
     """How many images (N, C, H, W) are one part."""
-    return max(1, min(shape[0], BLOCK // max(1, itemsize * math.prod(shape[1:]))))
+    return even(shape[0], BLOCK // max(1, itemsize * math.prod(shape[1:])))
 
 
 def from_planes(
