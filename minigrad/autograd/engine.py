@@ -158,7 +158,9 @@ def _roots(name: str, outputs: tuple[Tensor, ...], grads: Any) -> list[tuple[Any
                     "reduce it (.sum(), .mean()) or pass its gradient"
                 )
             above = wrap(backend_of(output.array).xp.ones_like(output.array))
-        roots.append((edge, _fitting(name, i, output, above)))
+        else:
+            above = _fitting(name, i, output, above)
+        roots.append((edge, above))
     return roots
 
 
@@ -185,7 +187,8 @@ def _run(
     before = modes.grad
     modes.grad = create_graph
     try:
-        with backend_of(roots[0][1].array).quiet():  # an overflow in a gradient shows in the gradient
+        backend = backend_of(roots[0][1].array)
+        with backend.quiet(), backend.many_kernels():  # an overflow in a gradient shows in the gradient
             walk.run([root for root in roots if wanted is None or root[0] in wanted])
     finally:
         modes.grad = before

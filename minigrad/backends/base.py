@@ -60,6 +60,10 @@ class Backend(
         """A context in which a division by zero, an overflow and an invalid value give inf or nan without a warning."""
         return nullcontext()
 
+    def many_kernels(self) -> AbstractContextManager:
+        """A context around many calls of kernels: what each of them would set up and restore may be done once for all."""
+        return nullcontext()
+
     def from_host(self, array: np.ndarray) -> Any:
         """A copy of a NumPy array on the current device."""
         raise NotImplementedError(f"{type(self).__name__}.from_host")

@@ -19,37 +19,44 @@ __all__ = ["cross_entropy", "multi_margin_loss", "nll_loss"]
 
 
 class CrossEntropy(Operation):
-    """The losses (N, ...) of scores (N, C, ...) with class numbers (N, ...); weights of the classes are constants."""
+    """The losses (N, ...) of scores (N, C, ...) with class numbers (N, ...), or their mean; weights of classes are constants.
 
-    def __init__(self, ignore_index: int, smoothing: float):
-        self.ignore_index = ignore_index
-        self.smoothing = smoothing
+    The number to ignore is None where it is known that there is none.
+    """
+
+    def __init__(self, ignore_index: int | None, smoothing: float, mean: bool):
+        self.settings = ignore_index, smoothing
+        self.mean = mean
 
     def forward(self, x: Any, target: Any, weight: Any) -> Any:
         for i in range(3):
             self.save_input(i)
-        loss, logsumexp = self.backend.cross_entropy(x, target, weight, self.ignore_index, self.smoothing)
+        loss, logsumexp = self.backend.cross_entropy(x, target, weight, *self.settings)
         self.save_constant("logsumexp", logsumexp)  # only to save CrossEntropyGrad's forward some work; see there
-        return loss
+        return self.xp.mean(loss) if self.mean else loss
 
     def backward(self, grad: Tensor) -> Any:
-        operation = CrossEntropyGrad(self.constant("logsumexp"), self.ignore_index, self.smoothing)
+        operation = CrossEntropyGrad(self.constant("logsumexp"), self.settings, self.mean)
         return operation.apply(grad, self.input(0), self.input(1), self.input(2)), None, None
 
 
 class CrossEntropyGrad(Operation):
     """``grad · (softmax(x) · Σ_c share_c − share)``, with the classes' shares of the loss, which are constants.
 
+    Of the mean there is one grad, of which every loss gets the same part.
     The logsumexp that CrossEntropy found is only a shortcut: ``backward`` takes the softmax of x.
     """
 
-    def __init__(self, logsumexp: Any, ignore_index: int, smoothing: float):
+    def __init__(self, logsumexp: Any, settings: tuple[int | None, float], mean: bool):
         self.logsumexp = logsumexp
-        self.settings = ignore_index, smoothing
+        self.settings = settings
+        self.mean = mean
 
     def forward(self, grad: Any, x: Any, target: Any, weight: Any) -> Any:
         for i in range(4):
             self.save_input(i)
+        if self.mean:
+            grad = self.xp.broadcast_to(grad / target.size, target.shape)
         return self.backend.cross_entropy_grad(grad, x, self.logsumexp, target, weight, *self.settings)
 
     def backward(self, above: Tensor) -> Any:
@@ -57,9 +64,12 @@ class CrossEntropyGrad(Operation):
         shares = self.backend.class_shares(x.array, target.array, None if weight is None else weight.array, *self.settings)
         total = wrap(self.xp.sum(shares, axis=1, keepdims=True).astype(x.dtype))
         p = softmax(x, 1)
+        if self.mean:
+            grad = (grad / target.numel()).expand(target.shape)
         dgrad = dx = None
         if self.needs(0):
             dgrad = (above * (p * total - wrap(shares.astype(x.dtype)))).sum(1)
+            dgrad = dgrad.mean() if self.mean else dgrad
         if self.needs(1):
             dx = grad.unsqueeze(1) * total * p * (above - (above * p).sum(1, keepdim=True))
         return dgrad, dx, None, None
@@ -113,9 +123,9 @@ def cross_entropy(
     if target.dtype in FLOATING:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
     scores, classes, all_count = _checked(name, input, target, weight, ignore_index)
-    loss = CrossEntropy(ignore_index, smoothing).apply(scores, classes, weight)
-    if all_count and weight is None:
-        return reduced(loss if input.ndim > 1 else loss.squeeze(0), reduction)
+    if all_count and weight is None and reduction == "mean":
+        return CrossEntropy(None, smoothing, True).apply(scores, classes, None)
+    loss = CrossEntropy(None if all_count else ignore_index, smoothing, False).apply(scores, classes, weight)
     return _weighted_mean(loss, classes, weight, ignore_index, reduction, input)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base import Backend
 from ..device import Device
+from .blas_threads import one_blas_thread
 from .convolution import CPUConvolutionKernels
 from .indexing import CPUIndexingKernels
 from .linear import CPULinearKernels
@@ -55,6 +56,9 @@ class CPUBackend(
 
     def quiet(self) -> AbstractContextManager:
         return np.errstate(all="ignore")
+
+    def many_kernels(self) -> AbstractContextManager:
+        return one_blas_thread
 
     def from_host(self, array: np.ndarray) -> np.ndarray:
         return np.array(array, copy=True, order="K")

@@ -16,8 +16,8 @@ from ..generic.loss import LossKernels
 class CPULossKernels(LossKernels):
     """The plain case by itself; all others by the generic kernels."""
 
-    def cross_entropy(self, x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
-        if not _is_plain(x, target, weight, ignore_index, smoothing):
+    def cross_entropy(self, x: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float) -> tuple[Any, Any]:
+        if not _is_plain(x, weight, ignore_index, smoothing):
             return super().cross_entropy(x, target, weight, ignore_index, smoothing)
         with self.quiet():
             largest = x.max(axis=1, keepdims=True)
@@ -27,9 +27,9 @@ class CPULossKernels(LossKernels):
             return logsumexp - chosen, largest + logsumexp[:, None]
 
     def cross_entropy_grad(
-        self, grad: Any, x: Any, logsumexp: Any, target: Any, weight: Any, ignore_index: int, smoothing: float
+        self, grad: Any, x: Any, logsumexp: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float
     ) -> Any:
-        if not _is_plain(x, target, weight, ignore_index, smoothing):
+        if not _is_plain(x, weight, ignore_index, smoothing):
             return super().cross_entropy_grad(grad, x, logsumexp, target, weight, ignore_index, smoothing)
         with self.quiet():
             result = x - logsumexp
@@ -39,8 +39,6 @@ class CPULossKernels(LossKernels):
             return result
 
 
-def _is_plain(x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> bool:
+def _is_plain(x: Any, weight: Any, ignore_index: int | None, smoothing: float) -> bool:
     """Whether the loss is the mere negative log likelihood of every sample."""
-    if weight is not None or smoothing or x.ndim != 2 or x.dtype == np.float16:
-        return False
-    return ignore_index not in target
+    return ignore_index is None and weight is None and not smoothing and x.ndim == 2 and x.dtype != np.float16

@@ -1,7 +1,8 @@
 """Cross-entropy of scores with class numbers, fused: softmax and logarithm at once, so that nothing overflows.
 
 Scores x are (N, C, ...), class numbers (N, ...). The loss of a place is ``-Σ_c share_c · log softmax(x)_c``, where the shares
-say how much each class counts: the target's weight, and with label smoothing a part of it spread over all classes.
+say how much each class counts: the target's weight, and with label smoothing a part of it spread over all classes. The number
+to ignore may be None.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ class LossKernels:
     xp: Any
     quiet: Any
 
-    def cross_entropy(self, x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
+    def cross_entropy(self, x: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float) -> tuple[Any, Any]:
         """The losses (N, ...), 0 where the target is ``ignore_index``, and the scores' logsumexp (N, 1, ...)."""
         xp, C = self.xp, x.shape[1]
         wide = x.astype(xp.result_type(x.dtype, "float32"), copy=False)
@@ -23,7 +24,7 @@ class LossKernels:
             largest = xp.max(wide, axis=1, keepdims=True)
             shifted = wide - largest
             logsumexp = xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
-            kept = (target != ignore_index)[:, None]
+            kept = self._counts(target, ignore_index)[:, None]
             chosen = xp.take_along_axis(shifted, xp.where(kept, target[:, None], 0), axis=1) - logsumexp
             loss = -(1 - smoothing) * chosen * self.class_weights(target, weight, ignore_index, wide.dtype)[:, None]
             if smoothing:
@@ -35,7 +36,7 @@ class LossKernels:
         return loss[:, 0].astype(x.dtype, copy=False), logsumexp
 
     def cross_entropy_grad(
-        self, grad: Any, x: Any, logsumexp: Any, target: Any, weight: Any, ignore_index: int, smoothing: float
+        self, grad: Any, x: Any, logsumexp: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float
     ) -> Any:
         """The gradient by the scores: ``grad · (softmax(x) · Σ_c share_c − share)``."""
         shares = self.class_shares(x, target, weight, ignore_index, smoothing)
@@ -44,7 +45,7 @@ class LossKernels:
             total = self.xp.sum(shares, axis=1, keepdims=True)
             return (grad[:, None] * (probabilities * total - shares)).astype(x.dtype, copy=False)
 
-    def class_shares(self, x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> Any:
+    def class_shares(self, x: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float) -> Any:
         """How much every class counts at every place, (N, C, ...), in float32 for float16."""
         xp, C = self.xp, x.shape[1]
         dtype = xp.result_type(x.dtype, "float32")
@@ -52,16 +53,20 @@ class LossKernels:
         shares = is_target * ((1 - smoothing) * self.class_weights(target, weight, ignore_index, dtype))[:, None]
         if smoothing:
             spread = xp.full((C,), smoothing / C, dtype=dtype) if weight is None else weight * (smoothing / C)
-            kept = (target != ignore_index)[:, None]
+            kept = self._counts(target, ignore_index)[:, None]
             shares = shares + self._along_classes(spread.astype(dtype, copy=False), x.ndim) * kept
         return shares
 
-    def class_weights(self, target: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
+    def class_weights(self, target: Any, weight: Any, ignore_index: int | None, dtype: Any) -> Any:
         """The weight of every place's class (1 without weights), 0 where it is ``ignore_index``: (N, ...)."""
-        kept = target != ignore_index
+        kept = self._counts(target, ignore_index)
         if weight is None:
             return kept.astype(dtype)
         return self.xp.take(weight, self.xp.where(kept, target, 0)).astype(dtype) * kept
+
+    def _counts(self, target: Any, ignore_index: int | None) -> Any:
+        """Which places are not to be ignored; all, if no number is."""
+        return self.xp.ones(target.shape, bool) if ignore_index is None else target != ignore_index
 
     def _along_classes(self, values: Any, ndim: int) -> Any:
         """(C,) -> (1, C, 1, ...)."""
