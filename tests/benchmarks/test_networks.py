@@ -1,4 +1,4 @@
-"""The classic networks of the benchmarks, on small images: what every number of threads makes of them."""
+"""The classic networks of the benchmarks, on small images: what every number of threads makes of them, and how exact it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pytest
 import minigrad
 from benchmarks import networks
 from benchmarks.train_step import ROWS
+from minigrad.backends import backend_for
+from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+from minigrad.cpu import conv_plan
 
 # VGG and AlexNet have no layers of their own kind, but hundreds of megabytes of parameters.
 NETWORKS = [name for name, row in ROWS.items() if row.train and name not in ("vgg11", "alexnet")]
@@ -43,3 +46,42 @@ def test_same_bits_for_every_number_of_threads(name):
     for threads in (2, 4):
         for actual, single in zip(state_after(name, 2, threads), expected, strict=True):
             np.testing.assert_array_equal(actual, single)
+
+
+def distance(actual: np.ndarray, expected: np.ndarray) -> float:
+    """Relative, in the Euclidean norm."""
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "mlp"])
+def test_every_convolutions_gradients_are_those_of_plain_sums_in_float64(name):
+    """With the activations and the gradients from above as they are: ReLUs of another sign are no matter of convolution."""
+    row = ROWS[name]
+    minigrad.manual_seed(0)
+    model = getattr(networks, row.network)(minigrad)
+    seen = []
+
+    def note(layer, inputs, output):
+        entry = [layer, inputs[0].detach().numpy().copy(), None]
+        output.register_hook(lambda grad: entry.__setitem__(2, grad.numpy().copy()))
+        seen.append(entry)
+
+    for layer in model.modules():
+        if isinstance(layer, minigrad.nn.Conv2d):
+            layer.register_forward_hook(note)
+    shape = (3, 96, 96) if row.shape == (3, 224, 224) else row.shape
+    x, labels = minigrad.randn(2, *shape), minigrad.randint(0, row.classes, (2,))
+    minigrad.nn.functional.cross_entropy(model(x), labels).backward()
+    cpu = backend_for("cpu")[0]
+    assert len(seen) > 1
+    for layer, x, dy in seen:
+        w = layer.weight.detach().numpy()
+        padding = tuple((before, before) for before in layer.padding)
+        geometry = layer.stride, padding, layer.dilation, layer.groups
+        plan = conv_plan(x.shape, w.shape, *geometry)
+        wide = [array.astype(np.float64) for array in (x, w, dy)]
+        of_weight = Generic.conv2d_weight_grad(cpu, wide[2], wide[0], w.shape, *geometry)
+        assert distance(layer.weight.grad.numpy(), of_weight) < (1e-4 if "winograd" in plan.weight_grad else 1e-5)
+        of_input = Generic.conv2d_input_grad(cpu, wide[2], wide[1], x.shape, *geometry)
+        found = cpu.conv2d_input_grad(dy, w, x.shape, *geometry)
+        assert distance(found, of_input) < (1e-4 if "winograd" in plan.input_grad else 1e-5)
