@@ -25,7 +25,7 @@ def keep(x: Tensor, mask: Any) -> Tensor:
 
 
 class KeepPositive(Operation):
-    """The values where another tensor of the shape is positive; zero, whatever the value, elsewhere."""
+    """The values where another tensor of the shape, as of ReLU, is not 0; zero, whatever the value, elsewhere."""
 
     def forward(self, x: Any, other: Any) -> Any:
         self.save_input(1)
@@ -36,5 +36,5 @@ class KeepPositive(Operation):
 
 
 def keep_positive(x: Tensor, other: Tensor) -> Tensor:
-    """``keep(x, other > 0)`` without a mask as large as the tensors, where a backend can do that."""
+    """``keep(x, other != 0)`` for another tensor with nothing below 0, without a mask as large where a backend can do that."""
     return KeepPositive().apply(x, other)

@@ -72,3 +72,23 @@ def test_keep(kernels, dtype):
     assert np.asarray(kernels.keep(np.array(2, dtype), np.array(True))).dtype == dtype
     assert kernels.keep(x[:0], mask[:0]).shape == (0, 3)
     assert x[0, 1] == -2
+
+
+@pytest.mark.parametrize("kernels", KERNELS, ids=["generic", "cpu"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("copies", [1, 1 << 17], ids=["small", "on threads"])
+def test_keep_positive(kernels, dtype, copies):
+    x = np.array([[1.5, -2.0, math.inf, -math.inf], [math.nan, math.nan, -0.0, 4.0]], dtype)
+    other = np.array([[1.0, 0.0, 0.0, math.inf], [0.0, 2.0, 1.0, -math.nan]], dtype)
+    other[0, 0] = np.nextafter(other[0, 1], other[0, 3])  # the least number above 0
+    expected = np.array([[1.5, 0, 0, -math.inf], [0, math.nan, -0.0, 4.0]], dtype)
+    x, other, expected = (np.tile(array, (copies, 1)) for array in (x, other, expected))
+    for layout in (lambda a: a, np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2]):
+        result = kernels.keep_positive(layout(x), layout(other))
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result, expected)
+    wide = kernels.keep_positive(x.astype(np.float64), other)
+    assert wide.dtype == np.float64
+    np.testing.assert_array_equal(wide, expected)
+    np.testing.assert_array_equal(kernels.keep_positive(np.broadcast_to(np.array(3, dtype), x.shape), other), 3 * (other != 0))
+    assert kernels.keep_positive(x[:0], other[:0]).shape == (0, 4)

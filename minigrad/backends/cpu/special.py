@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 
 from ..generic.special import SpecialKernels
-from .elementwise import LARGE, as_lines, by_first_dim, in_blocks
-from .threads import scratch
+from .elementwise import BLOCK, LARGE, as_lines, by_first_dim, in_blocks
 
 _INTEGER_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
+_UNSIGNED_OF_SIZE = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 class CPUSpecialKernels(SpecialKernels):
@@ -37,8 +40,8 @@ class CPUSpecialKernels(SpecialKernels):
 
     def keep_positive(self, x: np.ndarray, other: np.ndarray) -> np.ndarray:
         """In the memory order of ``other``: a layer's output says how its gradients should lie."""
-        if x.ndim == 0 or x.shape != other.shape:
-            return self.keep(x, other > 0)
+        if x.ndim == 0 or x.shape != other.shape or x.dtype != other.dtype:
+            return super().keep_positive(x, other)
         result = np.empty_like(other, x.dtype)
         lines = as_lines((x, other, result)) if x.size >= LARGE else None
         if lines is not None:
@@ -62,10 +65,22 @@ def keep_into(x: np.ndarray, mask: np.ndarray, out: np.ndarray) -> None:
 
 
 def keep_positive_into(x: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
-    """``keep`` where another array of the shape, in the same order, is positive."""
-    (mask,) = scratch(x.size, dtype=np.bool_)
-    mask = np.greater(other, 0, out=mask.reshape(x.shape)).view(np.int8)
-    integer = _INTEGER_OF_SIZE[x.itemsize]
+    """``keep`` where another array of the shape and dtype, in the same order and with nothing below 0, is not 0.
+
+    By integers: the bits of x times the lesser of 1 and the other's bits, which are 0 for 0 alone (not for -0, which no ReLU
+    gives). Two passes where a comparison and a mask take four; a product of floats would make nan of inf and 0.
+    """
+    integer = _UNSIGNED_OF_SIZE[x.itemsize]
     bits = out.view(integer)
-    np.copyto(bits, np.negative(mask, out=mask))  # all ones where the mask is true
-    np.bitwise_and(bits, x.view(integer), out=bits)
+    np.minimum(other.view(integer), _ones(x.shape[-1], integer), out=bits)
+    np.multiply(bits, x.view(integer), out=bits)
+
+
+def _ones(size: int, dtype: Any) -> np.ndarray:
+    """So many ones: NumPy takes the lesser of two arrays in a third of the time that an array and a number take."""
+    return _most_ones(dtype)[:size] if size <= BLOCK else np.ones(size, dtype)
+
+
+@functools.cache
+def _most_ones(dtype: Any) -> np.ndarray:
+    return np.ones(BLOCK, dtype)

@@ -38,8 +38,8 @@ class SpecialKernels:
         return self.xp.where(mask, x, 0)
 
     def keep_positive(self, x: Any, other: Any) -> Any:
-        """The values where another array of the shape is positive, and zero (whatever the value) elsewhere."""
-        return self.keep(x, other > 0)
+        """The values where another array of the shape, with nothing below 0, is not 0; zero, whatever the value, elsewhere."""
+        return self.keep(x, other != 0)
 
     def _erf_near_zero(self, x: Any) -> Any:
         """Taylor's series; right for ``|x| <= 1``."""
