@@ -64,7 +64,11 @@ def check_writable(tensor: Tensor, name: str, recorded: bool) -> None:
             f"{name}: a tensor made in inference_mode can be changed in place only inside it; write to its .clone()"
         )
     array = tensor.array
-    if array.size and any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True)):
+    if (
+        0 in array.strides
+        and array.size
+        and any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+    ):
         raise RuntimeError(
             f"{name}: several elements of this tensor (shape {tensor.shape}) lie at one place in memory, as after expand(); "
             "write to its .clone()"

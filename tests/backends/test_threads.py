@@ -181,6 +181,7 @@ y = F.conv2d(x, w, padding=1)
 assert threading.active_count() == 2
 """
 
+NEEDS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 FORKS = (
     FRESH
     + """
@@ -196,9 +197,25 @@ assert bool((F.conv2d(x, w, padding=1) == y).all())
 )
 
 
-@pytest.mark.parametrize(
-    "program", [FRESH, pytest.param(FORKS, marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork"))]
-)
+FORKS_IN_BACKWARD = """
+import os
+import minigrad
+from minigrad.backends.cpu.blas_threads import one_blas_thread
+children = []
+x = minigrad.ones(3, requires_grad=True)
+y = x * 2
+y.register_hook(lambda grad: children.append(os.fork()))
+y.sum().backward()
+with one_blas_thread:
+    inside = one_blas_thread.users
+right = inside == 1 and one_blas_thread.users == 0 and x.grad.tolist() == [2, 2, 2]
+if children == [0]:
+    os._exit(0 if right else 1)
+assert right and os.waitpid(children[0], 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize("program", [FRESH, *(pytest.param(p, marks=NEEDS_FORK) for p in (FORKS, FORKS_IN_BACKWARD))])
 def test_in_a_process_of_its_own(program):
     subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", program], check=True, timeout=60)
 
@@ -236,3 +253,11 @@ def test_large_arrays_are_joined_on_threads(two_threads, monkeypatch):
     assert cut == [4]
     np.testing.assert_array_equal(joined.numpy(), np.concatenate([x.numpy() for x in features], axis=1))
     assert joined.numpy().transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("number", "most", "expected"), [(0, 4, 0), (4, 4, 4), (5, 4, 3), (9, 4, 3), (13, 4, 4), (3, 0, 1), (17, 4, 3)]
+)
+def test_parts_are_alike_and_rather_even_in_number(number, most, expected):
+    step = threads.even(number, most)
+    assert step == max(1, expected) and step <= max(1, most)

@@ -34,7 +34,7 @@ class _OneBlasThread:
 
     def __exit__(self, *error: Any) -> None:
         with self.lock:
-            self.users -= 1
+            self.users = max(0, self.users - 1)  # a child has no users where it was forked within the context
             if self.users == 0:
                 self._restore()
 

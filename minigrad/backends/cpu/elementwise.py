@@ -48,11 +48,22 @@ def rows_in_one(rows: int, columns: int, least: int) -> int:
     return next((n for n in fitting if n * columns >= least), fitting[-1] if fitting else 1)
 
 
+def ones(size: int, dtype: Any) -> np.ndarray:
+    """So many ones, to read."""
+    return _most_ones(dtype)[:size] if size <= BLOCK else np.ones(size, dtype)
+
+
+@functools.cache
+def _most_ones(dtype: Any) -> np.ndarray:
+    return np.ones(BLOCK, dtype)
+
+
 def repeated(values: np.ndarray, size: int, dtype: Any) -> np.ndarray:
-    """Values per column, one set after the other, up to that size."""
-    rows = np.empty((size // len(values), len(values)), dtype)
-    rows[...] = values
-    return rows.reshape(-1)
+    """Values per column, one set after the other, up to that size; of several lists (k, columns) likewise (k, size)."""
+    *lists, columns = values.shape
+    rows = np.empty((*lists, size // columns, columns), dtype)
+    rows[...] = values[..., None, :]
+    return rows.reshape(*lists, -1)
 
 
 def add_to_rows(values: np.ndarray, to: np.ndarray) -> None:
@@ -171,7 +182,7 @@ def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any =
 
     def part(i: int) -> None:
         block = matrix[i * height : (i + 1) * height]
-        np.matmul(np.ones(len(block), x.dtype), block, out=sums[i])
+        np.matmul(ones(len(block), x.dtype), block, out=sums[i])
 
     for_each(len(sums), part)
     total = sums.reshape(-1, C).sum(axis=0)

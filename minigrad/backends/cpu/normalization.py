@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..generic.normalization import NormalizationKernels
-from .elementwise import LONG, copy, repeated, rows_in_one
+from .elementwise import LONG, copy, ones, repeated, rows_in_one
 from .special import keep_positive_into
 from .threads import even, for_each, scratch
 
@@ -134,12 +134,12 @@ def _moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
 
     def part(i: int) -> None:
         block = matrix[blocks[i]].reshape(-1, width)
-        np.matmul(np.ones(len(block), matrix.dtype), block, out=sums[0, i])
+        np.matmul(ones(len(block), matrix.dtype), block, out=sums[0, i])
         np.einsum("ij,ij->j", block, block, out=sums[1, i])
 
     for_each(len(blocks), part)
     n = matrix.size // C
-    mean, square = sums.reshape(2, -1, C).sum(axis=1, dtype=np.float64) / n
+    mean, square = np.add.reduce(sums.reshape(2, -1, C), axis=1, dtype=np.float64) / n
     var = square - mean * mean
     if (var > FAR * mean * mean).all():
         return mean, var
@@ -173,8 +173,10 @@ def _exact_moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
 def _scale_and_shift(
     matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray, positive: bool, addend: np.ndarray | None
 ) -> None:
-    scale, shift = (repeated(values, matrix.shape[1], matrix.dtype) for values in (scale, shift))
-    zeros = np.zeros_like(scale)  # against an array the maximum takes a third of the time that it takes against a number
+    scale, shift = repeated(np.array([scale, shift]), matrix.shape[1], matrix.dtype)
+    zeros = np.zeros(
+        len(scale), matrix.dtype
+    )  # against an array the maximum takes a third of the time that it takes against a number
     blocks = _blocks(matrix)
 
     def part(i: int) -> None:
@@ -199,7 +201,7 @@ def _gradient_sums(
     far = not (var > FAR * mean * mean).all()  # then the difference of two sums would not be exact enough
     blocks = _blocks(matrix)
     width = _sums_width(matrix.shape[1], C)
-    means = repeated(mean, width, matrix.dtype)
+    means = repeated(mean, width, matrix.dtype) if far else None
     sums = np.empty((2, len(blocks), width), matrix.dtype)
 
     def part(i: int) -> None:
@@ -208,13 +210,13 @@ def _gradient_sums(
             block = masked[blocks[i]]
             keep_positive_into(grad[blocks[i]], output[blocks[i]], block)
         block, x = block.reshape(-1, width), x.reshape(-1, width)
-        np.matmul(np.ones(len(block), matrix.dtype), block, out=sums[0, i])
-        if far:
+        np.matmul(ones(len(block), matrix.dtype), block, out=sums[0, i])
+        if means is not None:
             x = np.subtract(x, means, out=_scratch_like(block))
         np.einsum("ij,ij->j", x, block, out=sums[1, i])
 
     for_each(len(blocks), part)
-    dbias, products = sums.reshape(2, -1, C).sum(axis=1, dtype=np.float64)
+    dbias, products = np.add.reduce(sums.reshape(2, -1, C), axis=1, dtype=np.float64)
     return dbias, products if far else products - mean * dbias
 
 
@@ -222,7 +224,7 @@ def _combine(
     grad: np.ndarray, factor: np.ndarray, matrix: np.ndarray, slope: np.ndarray, shift: np.ndarray, out: np.ndarray
 ) -> None:
     """``grad · factor + x · slope + shift``, these three per channel."""
-    factor, slope, shift = (repeated(values, matrix.shape[1], matrix.dtype) for values in (factor, slope, shift))
+    factor, slope, shift = repeated(np.array([factor, slope, shift]), matrix.shape[1], matrix.dtype)
     blocks = _blocks(matrix)
 
     def part(i: int) -> None:

@@ -179,6 +179,7 @@ def conv_plan(
     return ConvPlan(forward, input_grad, way_of_weight_grad(windows, N, CG, OC, groups, itemsize))
 
 
+@lru_cache(4096)
 def opposite(windows: Windows, phase: Pair) -> tuple[Windows | None, tuple[slice, ...]]:
     """The windows over the output that lead back to the inputs of a phase: those at ``phase``, and a stride on, and so on.
 

@@ -80,7 +80,7 @@ def for_each(parts: int, work: Work) -> None:
 
 
 def even(number: int, most: int) -> int:
-    """How many of a number of things make a part: at most so many, and so that the parts are alike, and even in number.
+    """How many of a number of things make a part: at most so many, and so that parts are alike, and if possible even in number.
 
     Two threads would take as long for three parts as for four.
     """
