@@ -55,7 +55,9 @@ def ones(size: int, dtype: Any) -> np.ndarray:
 
 @functools.cache
 def _most_ones(dtype: Any) -> np.ndarray:
-    return np.ones(BLOCK, dtype)
+    array = np.ones(BLOCK, dtype)
+    array.flags.writeable = False
+    return array
 
 
 def repeated(values: np.ndarray, size: int, dtype: Any) -> np.ndarray:

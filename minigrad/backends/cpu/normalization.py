@@ -174,9 +174,8 @@ def _scale_and_shift(
     matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray, positive: bool, addend: np.ndarray | None
 ) -> None:
     scale, shift = repeated(np.array([scale, shift]), matrix.shape[1], matrix.dtype)
-    zeros = np.zeros(
-        len(scale), matrix.dtype
-    )  # against an array the maximum takes a third of the time that it takes against a number
+    # against an array the maximum takes a third of the time that it takes against a number
+    zeros = np.zeros(len(scale), matrix.dtype)
     blocks = _blocks(matrix)
 
     def part(i: int) -> None:
