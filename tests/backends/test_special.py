@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import minigrad
 from minigrad.backends.cpu import CPUBackend
 from minigrad.backends.generic.special import SpecialKernels
 
@@ -92,3 +93,11 @@ def test_keep_positive(kernels, dtype, copies):
     np.testing.assert_array_equal(wide, expected)
     np.testing.assert_array_equal(kernels.keep_positive(np.broadcast_to(np.array(3, dtype), x.shape), other), 3 * (other != 0))
     assert kernels.keep_positive(x[:0], other[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("size", [1, 33, 1 << 19])
+def test_the_gradient_stops_at_what_relu_makes_of_minus_zero(dtype, size):
+    x = minigrad.from_numpy(np.full(size, -0.0, dtype)).requires_grad_(True)
+    minigrad.relu(x).sum().backward()
+    assert not x.grad.numpy().any()

@@ -8,7 +8,7 @@ from ..generic.special import SpecialKernels
 from .elementwise import LARGE, as_lines, by_first_dim, in_blocks, ones
 
 _INTEGER_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
-_UNSIGNED_OF_SIZE = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+_UNSIGNED_OF_SIZE = {4: np.uint32, 8: np.uint64}
 
 
 class CPUSpecialKernels(SpecialKernels):
@@ -64,10 +64,13 @@ def keep_into(x: np.ndarray, mask: np.ndarray, out: np.ndarray) -> None:
 def keep_positive_into(x: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
     """``keep`` where another array of the shape and dtype, in the same order and with nothing below 0, is not 0.
 
-    By integers: the bits of x times the lesser of 1 and the other's bits, which are 0 for 0 alone (not for -0, which no ReLU
-    gives). Two passes where a comparison and a mask take four; a product of floats would make nan of inf and 0. NumPy takes the
-    lesser of two arrays in a third of the time that an array and a number take.
+    By integers: the bits of x times the lesser of 1 and the other's bits, which are 0 for 0 alone (not for -0, which NumPy's
+    maximum with 0 gives in float16 only). Two passes where a comparison and a mask take four; a product of floats would make
+    nan of inf and 0. NumPy takes the lesser of two arrays in a third of the time that an array and a number take.
     """
+    if x.itemsize == 2:
+        keep_into(x, other != 0, out)
+        return
     integer = _UNSIGNED_OF_SIZE[x.itemsize]
     bits = out.view(integer)
     np.minimum(other.view(integer), ones(x.shape[-1], integer), out=bits)
