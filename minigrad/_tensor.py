@@ -1075,7 +1075,7 @@ class Tensor:
     # --- in place ------------------------------------------------------------------------------------------------------------
 
     def add_(self, other: Any, *, alpha: _float = 1) -> Tensor:
-        return write(self, ops.Add(), ops.scaled(other, alpha))
+        return ops.add_in_place(self, ops.scaled(other, alpha))
 
     def sub_(self, other: Any, *, alpha: _float = 1) -> Tensor:
         return write(self, ops.Sub(), ops.scaled(other, alpha))

@@ -5,7 +5,7 @@ import sys
 from .activation import *
 from .adaptive_pooling import *
 from .arithmetic import *
-from .arithmetic import Abs, Add, Mul, Neg, Sub, scaled
+from .arithmetic import Abs, Add, Mul, Neg, Sub, add_in_place, scaled
 from .broadcasting import *
 from .comparison import *
 from .conv import *

@@ -6,6 +6,9 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.deferred import sum_with_deferred
+from ..autograd.inplace import write
+from ..autograd.versions import version_of
+from ..autograd.views import set_node
 from ..dtypes import FLOATING, as_number, category
 from .arguments import check_tensor
 from .pointwise import Binary, Unary
@@ -29,6 +32,24 @@ class Add(Binary):
 
     def partial(self, grad: Tensor, i: int) -> Tensor:
         return grad
+
+
+def add_in_place(tensor: Tensor, other: Any) -> Tensor:
+    """``tensor += other``; in one kernel with what the tensor waits for, if it is deferred."""
+    version = tensor._version
+    plain = tensor._hooks is None and tensor._view is None and not (version is not None and version.inference)
+    if tensor._deferred is None or not plain or not isinstance(other, Tensor) or other is tensor:
+        return write(tensor, Add(), other)
+    operation = Add()
+    operation.shapes = None
+    output = sum_with_deferred(operation, tensor, other)
+    if output is None:
+        return write(tensor, Add(), other)
+    tensor.array, tensor._deferred = output.array, None
+    version_of(tensor).bump("add_")
+    if output.node is not None:
+        set_node(tensor, output.node)
+    return tensor
 
 
 def scaled(other: Any, alpha: float) -> Any:

@@ -230,3 +230,52 @@ def test_copies_and_attributes():
     np.testing.assert_array_equal(twin.numpy(), y.numpy())
     with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'missing'"):
         y.missing  # noqa: B018
+
+
+def run_in_place(look):
+    """A residual block's sum, written into batch norm's result, with a look at that in between or without."""
+    given = arguments()
+    other = (minigrad.arange(4.0 * 5 * 4 * 4).reshape(4, 5, 4, 4) - 100).requires_grad_()
+    y = normalized(*given)
+    if look:
+        y.sum()
+    before, version = y, y._version.count if y._version is not None else 0
+    y += other * 2
+    assert y is before and y._version.count > version and y.grad_fn.name == "add"
+    output = F.relu(y)
+    (output * minigrad.arange(output.numel()).reshape(output.shape)).sum().backward()
+    return [y.detach().numpy(), output.detach().numpy(), *(t.grad.numpy() for t in (*given, other))]
+
+
+def test_added_to_in_place():
+    for together, apart in zip(run_in_place(look=False), run_in_place(look=True), strict=True):
+        np.testing.assert_allclose(together, apart, rtol=1e-6, atol=1e-6)
+    assert normalized(*arguments())._deferred is not None
+
+
+def test_added_to_in_place_in_one_kernel(monkeypatch):
+    calls = []
+    backend = type(minigrad.backends.backend_of(np.ones(1)))
+    original = backend.normalize
+    monkeypatch.setattr(backend, "normalize", lambda *a, **k: (calls.append((a, k)), original(*a, **k))[1])
+    y = normalized(*arguments())
+    y += minigrad.ones(4, 5, 4, 4)
+    assert len(calls) == 1 and calls[0][0][-1] is not None
+    with minigrad.no_grad():
+        x, kernel, weight, bias = arguments()
+        z = normalized(x, kernel, weight, bias)
+        z += 1
+        z += z
+        z.add_(minigrad.ones(5, 1, 1), alpha=2)
+    np.testing.assert_allclose(
+        z.numpy(), 2 * (normalized(x, kernel, weight, bias).detach().numpy() + 1) + 2, rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_gradient_kept_of_what_was_added_to():
+    """retain_grad asks for the gradient of the values after the sum, as in PyTorch."""
+    y = normalized(*arguments())
+    y.retain_grad()
+    y += minigrad.ones(4, 5, 4, 4)
+    (y * 3).sum().backward()
+    assert y.grad.tolist() == minigrad.full((4, 5, 4, 4), 3.0).tolist()
