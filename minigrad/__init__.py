@@ -7,7 +7,17 @@ from typing import Any
 
 from . import autograd, ops
 from ._tensor import Tensor
-from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .autograd import (
+    autocast,
+    enable_grad,
+    get_autocast_dtype,
+    inference_mode,
+    is_autocast_enabled,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .backends import Device as device
 from .backends.cpu.threads import get_num_threads, set_num_threads
 from .dtypes import (
@@ -77,8 +87,13 @@ from .ops.trigonometry import *
 
 __version__ = "0.1.0"
 
-_ROOMS = ("cpu", "cuda", "io", "nn", "optim", "testing", "utils", "vision")
-_ELSEWHERE = {"load": "io", "save": "io"}
+_ROOMS = ("amp", "cpu", "cuda", "io", "nn", "optim", "testing", "utils", "vision")
+_ELSEWHERE = {
+    "load": "io",
+    "save": "io",
+    "get_float32_matmul_precision": "backends.cuda.precision",
+    "set_float32_matmul_precision": "backends.cuda.precision",
+}
 _DTYPES = (
     "float16",
     "half",
@@ -96,6 +111,7 @@ _DTYPES = (
 )
 _OF_DTYPES = ("uint8", "bool", "get_default_dtype", "promote_types", "set_default_dtype")
 _GRAD_MODES = ("enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled")
+_AUTOCAST = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
 _THREADS = ("get_num_threads", "set_num_threads")
 
 __all__ = [
@@ -104,6 +120,7 @@ __all__ = [
     "device",
     "ops",
     *_GRAD_MODES,
+    *_AUTOCAST,
     *_DTYPES,
     *_OF_DTYPES,
     *_THREADS,

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .backends import Device, backend_for, backend_of
+from .backends import Device, any_pins, backend_for, backend_of
 from .dtypes import FLOATING
 from .printing import describe
 
@@ -361,6 +361,18 @@ class Tensor:
         """The tensor with another dtype, on another device, or like another tensor; see ``ops.to``."""
         return ops.to(self, *args, **kwargs)
 
+    def pin_memory(self) -> Tensor:
+        """The values on the CPU in page-locked memory, for ``.to("cuda", non_blocking=True)``; no part of the graph.
+
+        Raises:
+            RuntimeError: if there is no GPU, with the pip line; TypeError if the tensor is not on the CPU.
+        """
+        return ops.conversion.pin_memory(self)
+
+    def is_pinned(self) -> _bool:
+        """Whether the memory is page-locked, as ``pin_memory`` makes it."""
+        return self.device.type == "cpu" and any_pins(self.array)
+
     def type(self, dtype: Any = None) -> Any:
         """The tensor with another dtype; without an argument the dtype's name."""
         return str(self.dtype) if dtype is None else ops.to(self, dtype=dtype)
@@ -373,9 +385,9 @@ class Tensor:
         """The tensor on the CPU."""
         return ops.to(self, device="cpu")
 
-    def cuda(self, device: Any = None) -> Tensor:
+    def cuda(self, device: Any = None, non_blocking: _bool = False) -> Tensor:
         """The tensor on a CUDA device."""
-        return ops.to(self, device="cuda" if device is None else device)
+        return ops.to(self, device="cuda" if device is None else device, non_blocking=non_blocking)
 
     def half(self) -> Tensor:
         """The tensor as float16."""

@@ -16,29 +16,10 @@ from scipy import special
 
 from minigrad import backends
 from minigrad.ops import generator
+from tests.cuda_emulation import RawModule
+from tests.fake_cublas import FakeCublas
+from tests.fake_cuda import FakeGPU, fake_cuda
 from tests.strict_backend import Namespace, StrictArray
-
-
-class FakeGPU:
-    """``cupy.cuda.Device``."""
-
-    current = 0
-    waited_for: list[int] = []
-
-    def __init__(self, index: int | None = None):
-        self.id = FakeGPU.current if index is None else index
-
-    def use(self):
-        FakeGPU.current = self.id
-
-    def synchronize(self):
-        self.waited_for.append(self.id)
-
-    def __enter__(self):
-        self.before, FakeGPU.current = FakeGPU.current, self.id
-
-    def __exit__(self, *exception):
-        FakeGPU.current = self.before
 
 
 class FakeArray(StrictArray):
@@ -58,20 +39,22 @@ class FakeCupy(Namespace):
 
     __version__ = "14.2.0"
     ndarray = FakeArray
+    RawModule = RawModule
 
     def __init__(self, gpus: int = 2):
         super().__init__(FakeArray)
         for name in vars(FakeCupy):
             vars(self).pop(name, None)  # what is defined below, not NumPy's
         self._functions = Namespace(FakeArray)
-        self.cuda = SimpleNamespace(
-            Device=FakeGPU, is_available=lambda: gpus > 0, runtime=SimpleNamespace(getDeviceCount=lambda: gpus)
-        )
+        self.cuda = fake_cuda(gpus)
         self.lib = SimpleNamespace(
             stride_tricks=SimpleNamespace(
                 as_strided=lambda x, shape, strides: FakeArray(np.lib.stride_tricks.as_strided(x._hidden, shape, strides))
             )
         )
+
+    def get_default_memory_pool(self):
+        return self.cuda.default_pool
 
     def asnumpy(self, array):
         return array._hidden.copy()
@@ -134,7 +117,8 @@ def fake_cupy(module: object = None) -> Iterator[object]:
     if "cuda" in backends._by_name:
         backends.unregister("cuda")
     gpu = patch.multiple(FakeGPU, current=0, waited_for=[])
-    with patch.dict(sys.modules, modules), gpu, np.errstate(all="ignore"):  # a GPU does not warn
+    blas = patch("minigrad.backends.cuda.cublas.load_library", FakeCublas)
+    with patch.dict(sys.modules, modules), gpu, blas, np.errstate(all="ignore"):  # a GPU does not warn
         try:
             yield module
         finally:

@@ -11,6 +11,7 @@ but ``x[:, 0] = 1`` is what people write).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .._tensor import Tensor
@@ -20,6 +21,9 @@ from .modes import modes
 from .operation import Operation, edge_of, wrap
 from .versions import version_of
 from .views import refresh, replay, set_node
+
+watchers: list[Callable[[Tensor], None]] = []
+"""What is called with each tensor that is about to be changed in place by anything but an optimizer's step."""
 
 
 def write(tensor: Tensor, operation: Operation, *others: Any) -> Tensor:
@@ -59,6 +63,8 @@ def write(tensor: Tensor, operation: Operation, *others: Any) -> Tensor:
 def check_writable(tensor: Tensor, name: str, recorded: bool) -> None:
     """Raise, as PyTorch does, where an in-place operation would break the tape; what waits for the old values gets them."""
     compute_waiting(tensor)
+    for watch in watchers:
+        watch(tensor)
     if tensor._version is not None and tensor._version.inference and not modes.inference:
         raise RuntimeError(
             f"{name}: a tensor made in inference_mode can be changed in place only inside it; write to its .clone()"

@@ -184,7 +184,9 @@ class Operation:
 
     def _refuse_devices(self, inputs: tuple[Any, ...]) -> None:
         places = ", ".join(f"input {i} on {t.device}" for i, t in enumerate(inputs) if isinstance(t, Tensor))
-        raise RuntimeError(f"{self.name}: expected all tensors on one device, got {places}; move them with .to(device)")
+        error: Any = RuntimeError(f"{self.name}: expected all tensors on one device, got {places}; move them with .to(device)")
+        error._inputs = [id(t) for t in inputs]  # by which a Module finds its parameters among them
+        raise error
 
     def _refuse_inference(self) -> None:
         raise RuntimeError(

@@ -61,6 +61,11 @@ def backend_for(device: Any) -> tuple[Backend, Device]:
     return backend, backend.resolve(device)
 
 
+def any_pins(array: Any) -> bool:
+    """Whether a NumPy array lies in memory that some backend's device reads by itself."""
+    return any(backend.is_pinned(array) for backend in list(_by_name.values()))
+
+
 def names_device(text: Any) -> bool:
     """Whether a value is a string that names a device, of a registered backend or of CUDA."""
     return isinstance(text, str) and text.partition(":")[0] in {*_by_name, "cuda"}

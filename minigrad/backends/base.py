@@ -68,6 +68,18 @@ class Backend(
         """A copy of a NumPy array on the current device."""
         raise NotImplementedError(f"{type(self).__name__}.from_host")
 
+    def from_host_later(self, array: np.ndarray) -> Any:
+        """``from_host``, but the host may go on before the copy is made; until then the NumPy array must stay as it is."""
+        return self.from_host(array)
+
+    def pinned(self, array: np.ndarray) -> np.ndarray:
+        """A copy of a NumPy array in memory on the host that the device can read by itself, where there is such memory."""
+        return array.copy()
+
+    def is_pinned(self, array: np.ndarray) -> bool:
+        """Whether a NumPy array lies in such memory."""
+        return False
+
     def to_host(self, array: Any) -> np.ndarray:
         """The values as a NumPy array (the memory itself where that can be)."""
         raise NotImplementedError(f"{type(self).__name__}.to_host")

@@ -29,12 +29,22 @@ def name_module(error: Exception, module: Any) -> None:
     """Note that an error has come out of a call of ``module``: ``in layer1.0.conv1 (Conv2d): conv2d: expected …``."""
     before = getattr(error, "_raised_in", None)
     name = None if before is None else _name_below(module, before.identity)
+    if before is None:
+        _name_inputs(error, module)
     if before is None or name is None:
         now = _Place(id(module), "", type(module).__name__)
     else:
         now = _Place(id(module), f"{name}.{before.path}" if before.path else name, before.kind)
     error._raised_in = now  # type: ignore[attr-defined]
     _retell(error, "" if before is None else before.text, now.text)
+
+
+def _name_inputs(error: Any, module: Any) -> None:
+    """Call an operation's inputs that are the module's own by their names: ``got input 0 on cpu, weight on cuda:0``."""
+    names = {id(tensor): name for name, tensor in (*module.named_parameters(), *module.named_buffers())}
+    for i, identity in enumerate(getattr(error, "_inputs", ())):
+        if identity in names:
+            error.args = (error.args[0].replace(f" input {i} on ", f" {names[identity]} on "), *error.args[1:])
 
 
 def _name_below(module: Any, identity: int) -> str | None:

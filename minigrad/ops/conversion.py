@@ -38,22 +38,28 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 
 
 class Move(Operation):
-    """The values on another device."""
+    """The values on another device.
 
-    def __init__(self, device: Device):
+    Args:
+        device: which one.
+        non_blocking: go on before the copy is made, where it goes by itself.
+    """
+
+    def __init__(self, device: Device, non_blocking: bool = False):
         self.device = device
+        self.non_blocking = non_blocking
 
     def forward(self, x: Any) -> Any:
         self.source = self.backend.device_of(x)
         host = self.backend.to_host(x)
         backend, device = backend_for(self.device)
         with backend.on(device):
-            moved = backend.from_host(host)
+            moved = backend.from_host_later(host) if self.non_blocking else backend.from_host(host)
         self.backend = backend  # the output's, and so that of the gradients that will come
         return moved
 
     def backward(self, grad: Tensor) -> Tensor:
-        return Move(self.source).apply(grad)
+        return Move(self.source, self.non_blocking).apply(grad)
 
 
 class Clone(Operation):
@@ -138,7 +144,9 @@ def contiguous(input: Tensor) -> Tensor:
     return input if input.is_contiguous() else Contiguous().apply(input)
 
 
-def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
+def to(
+    input: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
+) -> Tensor:
     """The tensor with another dtype or on another device; itself if nothing changes.
 
     Args:
@@ -146,6 +154,8 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
         args: a dtype, a device, a device and a dtype, or another tensor to be like.
         dtype: the wanted dtype.
         device: the wanted device.
+        non_blocking: let a copy from ``pin_memory`` to a CUDA device run while the host goes on; the source must not change
+            until it is done. A copy to the CPU always waits.
         copy: make a copy also where nothing changes.
 
     Raises:
@@ -163,8 +173,20 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
     if device is not None:
         _, place = backend_for(device)
         if place != input.device:
-            result = Move(place).apply(result)
+            result = Move(place, non_blocking).apply(result)
     return clone(result) if copy and result is input else result
+
+
+def pin_memory(input: Tensor) -> Tensor:
+    """The values on the CPU in page-locked memory, which a GPU can read while the host goes on; no part of the graph.
+
+    Raises:
+        RuntimeError: if there is no GPU, with the pip line; TypeError if the tensor is not on the CPU.
+    """
+    check_tensor("pin_memory", input)
+    if input.device.type != "cpu":
+        raise TypeError(f"pin_memory: expected a tensor on the cpu, got one on {input.device}")
+    return wrap(backend_for("cuda")[0].pinned(input.array))
 
 
 def destination(args: tuple[Any, ...], dtype: Any = None, device: Any = None) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, int64
@@ -12,6 +13,7 @@ from ..dtypes import bool as bool_dtype
 from .arguments import as_number, check_tensor
 from .conversion import cast
 from .masking import keep
+from .precision import in_float32
 from .reducing import as_reduction, reduced
 from .softmax import log_softmax, softmax
 
@@ -33,30 +35,35 @@ class CrossEntropy(Operation):
             self.save_input(i)
         loss, logsumexp = self.backend.cross_entropy(x, target, weight, *self.settings)
         self.save_constant("logsumexp", logsumexp)  # only to save CrossEntropyGrad's forward some work; see there
-        return self.xp.mean(loss) if self.mean else loss
+        if not self.mean:
+            return loss
+        mean, count = self.backend.mean_of_losses(loss, target, weight, self.settings[0])
+        self.save_constant("count", count)
+        return mean
 
     def backward(self, grad: Tensor) -> Any:
-        operation = CrossEntropyGrad(self.constant("logsumexp"), self.settings, self.mean)
+        operation = CrossEntropyGrad(self.constant("logsumexp"), self.settings, self.constant("count") if self.mean else None)
         return operation.apply(grad, self.input(0), self.input(1), self.input(2)), None, None
 
 
 class CrossEntropyGrad(Operation):
     """``grad · (softmax(x) · Σ_c share_c − share)``, with the classes' shares of the loss, which are constants.
 
-    Of the mean there is one grad, of which every loss gets the same part.
+    Of a mean there is one grad, and ``count`` what the sum of the losses was divided by: every loss gets the same part.
     The logsumexp that CrossEntropy found is only a shortcut: ``backward`` takes the softmax of x.
     """
 
-    def __init__(self, logsumexp: Any, settings: tuple[int | None, float], mean: bool):
+    def __init__(self, logsumexp: Any, settings: tuple[int | None, float], count: Any):
         self.logsumexp = logsumexp
         self.settings = settings
-        self.mean = mean
+        self.count = count
 
     def forward(self, grad: Any, x: Any, target: Any, weight: Any) -> Any:
         for i in range(4):
             self.save_input(i)
-        if self.mean:
-            grad = self.xp.broadcast_to(grad / target.size, target.shape)
+        if self.count is not None:
+            with self.backend.quiet():
+                grad = self.xp.broadcast_to(grad / self.count, target.shape)
         return self.backend.cross_entropy_grad(grad, x, self.logsumexp, target, weight, *self.settings)
 
     def backward(self, above: Tensor) -> Any:
@@ -64,12 +71,13 @@ class CrossEntropyGrad(Operation):
         shares = self.backend.class_shares(x.array, target.array, None if weight is None else weight.array, *self.settings)
         total = wrap(self.xp.sum(shares, axis=1, keepdims=True).astype(x.dtype))
         p = softmax(x, 1)
-        if self.mean:
-            grad = (grad / target.numel()).expand(target.shape)
+        if self.count is not None:
+            part = wrap(self.xp.asarray(1 / self.count, dtype=x.dtype))
+            grad = (grad * part).expand(target.shape)
         dgrad = dx = None
         if self.needs(0):
             dgrad = (above * (p * total - wrap(shares.astype(x.dtype)))).sum(1)
-            dgrad = dgrad.mean() if self.mean else dgrad
+            dgrad = dgrad if self.count is None else dgrad.sum() * part
         if self.needs(1):
             dx = grad.unsqueeze(1) * total * p * (above - (above * p).sum(1, keepdim=True))
         return dgrad, dx, None, None
@@ -114,6 +122,8 @@ def cross_entropy(
     >>> F.cross_entropy(minigrad.tensor([[2.0, 0.0], [0.0, 2.0]]), minigrad.tensor([0, 0]))
     tensor(1.1269)
     """
+    if modes.autocast:
+        input, target, weight = in_float32(input), in_float32(target), in_float32(weight)
     name = "cross_entropy"
     reduction = as_reduction(name, reduction, size_average, reduce)
     check_tensor(name, target)
@@ -123,10 +133,11 @@ def cross_entropy(
     if target.dtype in FLOATING:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
     scores, classes, all_count = _checked(name, input, target, weight, ignore_index)
-    if all_count and weight is None and reduction == "mean":
-        return CrossEntropy(None, smoothing, True).apply(scores, classes, None)
-    loss = CrossEntropy(None if all_count else ignore_index, smoothing, False).apply(scores, classes, weight)
-    return _weighted_mean(loss, classes, weight, ignore_index, reduction, input)
+    ignored = None if all_count else ignore_index
+    loss = CrossEntropy(ignored, smoothing, reduction == "mean").apply(scores, classes, weight)
+    if reduction == "none":
+        return loss if input.ndim > 1 else loss.squeeze(0)
+    return loss.sum() if reduction == "sum" else loss
 
 
 def _soft_cross_entropy(
@@ -174,6 +185,8 @@ def nll_loss(
     >>> F.nll_loss(minigrad.tensor([[-0.5, -1.5], [-2.0, -0.25]]), minigrad.tensor([0, 1]))
     tensor(0.375)
     """
+    if modes.autocast:
+        input, target, weight = in_float32(input), in_float32(target), in_float32(weight)
     reduction = as_reduction("nll_loss", reduction, size_average, reduce)
     check_tensor("nll_loss", target)
     logs, classes, _ = _checked("nll_loss", input, target, weight, ignore_index)
@@ -218,6 +231,8 @@ def multi_margin_loss(
     >>> F.multi_margin_loss(minigrad.tensor([[0.5, 1.0, -1.0]]), minigrad.tensor([0]))
     tensor(0.5)
     """
+    if modes.autocast:
+        input, target, weight = in_float32(input), in_float32(target), in_float32(weight)
     name = "multi_margin_loss"
     reduction = as_reduction(name, reduction, size_average, reduce)
     check_tensor(name, target)

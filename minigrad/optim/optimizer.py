@@ -13,6 +13,20 @@ from ..autograd import enable_grad, no_grad
 from ..autograd.hooks import Handle
 from ..ops.optimizer import zeros_side_by_side
 
+_pre_hooks_of_all: dict[int, Any] = {}
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., None]) -> Handle:
+    """Call ``hook(optimizer, args, kwargs)`` before each step of every optimizer; ``args`` begins with the optimizer.
+
+    Args:
+        hook: as above; it runs after the optimizer's own hooks.
+
+    Returns:
+        A handle whose ``remove()`` takes the hook away.
+    """
+    return Handle(_pre_hooks_of_all, hook)
+
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     """A ``step`` method that runs the hooks before and after itself, once also where it calls the ``step`` it overrides."""
@@ -25,6 +39,8 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
         try:
             if self._pre_hooks:
                 args, kwargs = self._run_pre_hooks(args, kwargs)
+            for hook in list(_pre_hooks_of_all.values()):
+                hook(self, (self, *args), kwargs)
             result = step(self, *args, **kwargs)
             self.stepped = True
             for hook in list(self._post_hooks.values()):

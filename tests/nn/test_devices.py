@@ -104,5 +104,8 @@ def test_losses_there():
 
 def test_a_layer_and_its_input_on_different_devices_are_told_apart():
     model = nn.Sequential(nn.Linear(2, 3))
-    with pytest.raises(RuntimeError, match=r"^in 0 \(Linear\): linear: expected .* one device"):
+    message = (
+        r"^in 0 \(Linear\): linear: expected all tensors on one device, got input 0 on strict, weight on cpu, bias on cpu;"
+    )
+    with pytest.raises(RuntimeError, match=message):
         model(mg.ones(1, 2, device="strict"))

@@ -10,8 +10,22 @@ import numpy as np
 
 from ..base import Backend
 from ..device import Device
+from .compiler import Kernels, is_usable
+from .convolution import CUDAConvolutionKernels
+from .cublas import Cublas
+from .exact_gemm import ExactGemm
+from .hopper_gemm import HopperGemm
+from .implicit_gemm import ImplicitGemm
+from .indexing import CUDAIndexingKernels
+from .linear import CUDALinearKernels
+from .loss import CUDALossKernels
 from .namespace import Namespace
+from .normalization import CUDANormalizationKernels
+from .optimizer import CUDAOptimizerKernels
+from .pooling import CUDAPoolingKernels
+from .random import CUDARandomKernels
 from .special import CUDASpecialKernels
+from .transfers import CUDATransfers
 
 PIP_LINES = "pip install cupy-cuda13x (CUDA 13) or pip install cupy-cuda12x (CUDA 12)"
 
@@ -60,8 +74,20 @@ def load_cupy() -> Any:
     return cupy
 
 
-class CUDABackend(CUDASpecialKernels, Backend):
-    """Arrays on NVIDIA GPUs. Most kernels are the generic ones; random numbers are drawn on the host, as on the CPU.
+class CUDABackend(
+    CUDAConvolutionKernels,
+    CUDALinearKernels,
+    CUDAIndexingKernels,
+    CUDALossKernels,
+    CUDAPoolingKernels,
+    CUDANormalizationKernels,
+    CUDAOptimizerKernels,
+    CUDARandomKernels,
+    CUDASpecialKernels,
+    CUDATransfers,
+    Backend,
+):
+    """Arrays on NVIDIA GPUs, in CuPy's memory and mostly under kernels of our own.
 
     CuPy makes every result on the current GPU, wherever the inputs are. So one GPU is used at a time: a name that means
     another one than the current is refused.
@@ -71,8 +97,18 @@ class CUDABackend(CUDASpecialKernels, Backend):
 
     def __init__(self) -> None:
         self.cupy = load_cupy()
-        self.xp = Namespace(self.cupy)
+        self.kernels = Kernels(self.cupy)
+        self.cublas = Cublas(self.cupy)
+        self.xp = Namespace(self.cupy, self.kernels)
+        gemm = HopperGemm if is_usable("hopper_gemm", self.cupy) else ImplicitGemm
+        self.implicit_gemm = gemm(self.xp, self.kernels, self._shared_memory())
+        self.exact_gemm = ExactGemm(self.xp, self.kernels, self._shared_memory())
         self.array_type = self.cupy.ndarray  # type: ignore[misc]
+
+    def _shared_memory(self) -> int:
+        """The bytes that a block may have on GPUs with the instructions of Ampere (compute capability 8.0); 0 on older ones."""
+        gpu = self.cupy.cuda.Device()
+        return gpu.attributes["MaxSharedMemoryPerBlockOptin"] if int(gpu.compute_capability) >= 80 else 0
 
     def resolve(self, device: Device) -> Device:
         current = self.cupy.cuda.Device().id
@@ -91,9 +127,6 @@ class CUDABackend(CUDASpecialKernels, Backend):
 
     def on(self, device: Device) -> AbstractContextManager:
         return self.cupy.cuda.Device(device.index)
-
-    def from_host(self, array: np.ndarray) -> Any:
-        return self.cupy.asarray(array)
 
     def to_host(self, array: Any) -> np.ndarray:
         return self.cupy.asnumpy(array)

@@ -45,6 +45,19 @@ class LossKernels:
             total = self.xp.sum(shares, axis=1, keepdims=True)
             return (grad[:, None] * (probabilities * total - shares)).astype(x.dtype, copy=False)
 
+    def mean_of_losses(self, loss: Any, target: Any, weight: Any, ignore_index: int | None) -> tuple[Any, Any]:
+        """The sum of the losses by the sum of their classes' weights (0-d), and that sum: 0-d, or a number if all count alike.
+
+        The mean of nothing is nan.
+        """
+        if weight is None and ignore_index is None:
+            return self.xp.mean(loss), target.size or float("nan")
+        dtype = self.xp.result_type(loss.dtype, "float32")
+        total = self.xp.sum(self.class_weights(target, weight, ignore_index, dtype))
+        with self.quiet():
+            mean = self.xp.sum(loss.astype(dtype, copy=False)) / total
+        return mean.astype(loss.dtype), total
+
     def class_shares(self, x: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float) -> Any:
         """How much every class counts at every place, (N, C, ...), in float32 for float16."""
         xp, C = self.xp, x.shape[1]

@@ -198,6 +198,20 @@ class OptimizerKernels:
             scratch *= lr / (1 + (step - 1) * lr_decay)
             param -= scratch
 
+    def unscale(self, grads: Arrays, scale: Any) -> Any:
+        """Divide gradients by ``scale``, in place; both this and the result are 0-d float32 arrays.
+
+        Returns:
+            1 if a gradient was inf or nan, else 0.
+        """
+        xp = self.xp
+        inverse = 1 / scale.astype("float64")
+        found = xp.zeros((), dtype="float32")
+        for grad in grads:
+            found = xp.maximum(found, xp.logical_not(xp.all(xp.isfinite(grad))))
+            grad *= inverse.astype(grad.dtype)
+        return xp.asarray(found, dtype="float32")
+
     def descent(self, param: Any, grad: Any, weight_decay: float, maximize: bool) -> Any:
         """What to go along: the gradient, negated to maximize, plus the weight decay's; itself if it is nothing else."""
         if weight_decay:

@@ -1,0 +1,138 @@
+"""The kernels of our own: CUDA C++ text in ``kernels/*.cu``, compiled for an element type when it is first needed.
+
+Every text is compiled for one element type, T, and the type that it is computed in, A, so that it needs no templates and its
+kernels keep their names. These two and headers, ``kernels/*.cuh``, stand in front of it, in the text itself: CuPy keeps what it
+has compiled on disk by the text, and would not see a change in an included file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+KERNELS = Path(__file__).parent / "kernels"
+
+TYPES: dict[np.dtype, tuple[str, str]] = {
+    np.dtype("float16"): ("__half", "float"),
+    np.dtype("float32"): ("float", "float"),
+    np.dtype("float64"): ("double", "double"),
+}
+"""How C++ calls a dtype, and the type that sums of it are kept in."""
+
+DEFAULT_SHARED_MEMORY = 48 << 10
+"""The bytes of shared memory that a block may have without asking."""
+
+
+DTYPES = {
+    "exact_gemm": ("float32",),
+    "hopper_gemm": ("float16", "float32"),
+    "implicit_gemm": ("float16", "float32"),
+}
+"""What texts are for that are not for all of TYPES."""
+
+HEADERS = {
+    "exact_gemm": ("windows.cuh", "tensor_cores.cuh", "implicit_gemm.cuh"),
+    "hopper_gemm": ("windows.cuh",),
+    "implicit_gemm": ("windows.cuh", "tensor_cores.cuh", "implicit_gemm.cuh"),
+}
+"""What stands in front of a text behind ``numbers.cuh``."""
+
+ARCHITECTURES = {"hopper_gemm": "sm_90a"}
+"""What texts are compiled for that one architecture alone can run; all others are compiled for the current GPU."""
+
+NVRTC = (12, 9)
+"""The first run-time compiler that is known to ignore the -arch=sm_90 that CuPy adds to ours; that of CUDA 12.4 refuses two."""
+
+
+def texts() -> list[tuple[str, np.dtype]]:
+    """The names of all texts, with every dtype that they are for."""
+    families = sorted(path.stem for path in KERNELS.glob("*.cu"))
+    return [(family, dtype) for family in families for dtype in TYPES if dtype.name in DTYPES.get(family, (dtype.name,))]
+
+
+OPTIONS = ("--std=c++17",)
+"""The compiler's."""
+
+
+def options(family: str) -> tuple[str, ...]:
+    """The compiler's, for a text."""
+    return (*OPTIONS, f"-arch={ARCHITECTURES[family]}") if family in ARCHITECTURES else OPTIONS
+
+
+def is_usable(family: str, cupy: Any) -> bool:
+    """Whether a text is for the current GPU, and can be compiled for it."""
+    if family not in ARCHITECTURES:
+        return True
+    own = f"sm_{cupy.cuda.Device().compute_capability}a"
+    return own == ARCHITECTURES[family] and cupy.cuda.nvrtc.getVersion() >= NVRTC
+
+
+@cache
+def source(family: str, dtype: np.dtype) -> str:
+    """A text as it is compiled for an element type."""
+    element, accumulator = TYPES[dtype]
+    types = f"#include <cuda_fp16.h>\nusing T = {element};\nusing A = {accumulator};\n"
+    files = ("numbers.cuh", *HEADERS.get(family, ()), f"{family}.cu")
+    return types + "".join((KERNELS / file).read_text() for file in files)
+
+
+class Kernels:
+    """The compiled kernels of a process.
+
+    Args:
+        cupy: the module, which compiles for the current GPU and launches on the current stream.
+    """
+
+    def __init__(self, cupy: Any):
+        self._cupy = cupy
+        self._modules: dict[tuple[str, np.dtype], Any] = {}
+        self._found: dict[tuple[str, str, np.dtype], Kernel] = {}
+
+    def __call__(self, family: str, name: str, dtype: np.dtype) -> Kernel:
+        """The kernel of that name in ``kernels/<family>.cu``, for arrays of a dtype."""
+        kernel = self._found.get((family, name, dtype))
+        if kernel is None:
+            dtype = np.dtype(dtype)
+            if (family, dtype) not in self._modules:
+                self._modules[family, dtype] = self._cupy.RawModule(code=source(family, dtype), options=options(family))
+            accumulator = np.float64 if TYPES[dtype][1] == "double" else np.float32
+            kernel = Kernel(self._modules[family, dtype].get_function(name), accumulator)
+            self._found[family, name, dtype] = kernel
+        return kernel
+
+
+@lru_cache(8192)
+def _integer(value: int) -> np.int32:
+    return np.int32(value)  # raises OverflowError for what does not fit
+
+
+class Kernel:
+    """A function on the GPU: ``kernel(grid, block, *arguments)``.
+
+    Arguments are arrays, None for a null pointer, Python's integers for ``int`` and its floats for ``A``; a NumPy scalar goes
+    as what it is (``numpy.int64`` for ``long long``), an array of one NumPy structure as that structure.
+    """
+
+    __slots__ = ("_function", "_typed")
+
+    def __init__(self, function: Any, accumulator: type):
+        self._function = function
+        self._typed: dict[type, Callable[[Any], Any]] = {
+            int: _integer,
+            bool: _integer,
+            float: accumulator,
+            type(None): lambda nothing: np.uint64(0),
+        }
+
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any, shared_memory: int = 0) -> None:
+        if 0 in grid:
+            return  # nothing to do, which CUDA calls an error
+        if shared_memory > DEFAULT_SHARED_MEMORY and self._function.max_dynamic_shared_size_bytes < shared_memory:
+            self._function.max_dynamic_shared_size_bytes = shared_memory
+        typed = self._typed
+        values = tuple([typed[type(x)](x) if type(x) in typed else x for x in arguments])
+        self._function(grid, block, values, shared_mem=shared_memory)
