@@ -16,9 +16,11 @@ RANKS = {
     "autograd": 1,
     "ops": 1,
     "cpu": 1,
-    "cuda": 1,
     "printing": 1,
     "_tensor": 1,
+    "amp": 2,
+    "cuda": 2,
+    "doctor": 2,
     "io": 2,
     "nn": 2,
     "optim": 2,
@@ -28,7 +30,7 @@ RANKS = {
     "": 4,
 }
 # These speak Tensor, and leave the choice of a device to what is below them.
-WITHOUT_BACKENDS = {"nn", "optim", "utils", "vision"}
+WITHOUT_BACKENDS = {"amp", "nn", "optim", "utils", "vision"}
 MAY_IMPORT_NUMPY = (
     "minigrad.backends",
     "minigrad.dtypes",

@@ -1,5 +1,6 @@
 """The tape: how operations are recorded, and how gradients are computed from the record."""
 
+from .autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from .engine import backward, grad
 from .function import Function, once_differentiable
 from .modes import (
@@ -15,10 +16,13 @@ from .variable import Variable
 __all__ = [
     "Function",
     "Variable",
+    "autocast",
     "backward",
     "enable_grad",
+    "get_autocast_dtype",
     "grad",
     "inference_mode",
+    "is_autocast_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",

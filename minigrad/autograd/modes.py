@@ -14,6 +14,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Modes(threading.local):
     grad = True
     inference = False
+    autocast: frozenset[str] = frozenset()
+    """The kinds of devices whose operations choose float16 or float32 by themselves (autocast.py)."""
+    casts: dict[Any, Any] | None = None
+    """Parameters that autocast has converted, None where it does not keep them."""
 
 
 modes = _Modes()

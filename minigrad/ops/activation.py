@@ -6,12 +6,14 @@ from math import inf, pi, sqrt
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..dtypes import as_number
 from .arguments import as_dim, check_tensor
 from .elementwise import erfc, exp, logistic, sigmoid
 from .masking import keep
 from .pointwise import Unary
 from .powers import square
+from .precision import in_float32
 from .rectifier import activate
 from .trigonometry import tanh
 
@@ -288,6 +290,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> minigrad.nn.functional.softplus(minigrad.tensor([-1000.0, 0.0, 1000.0]))
     tensor([   0.    ,    0.6931, 1000.    ])
     """
+    if modes.autocast:
+        input = in_float32(input)
     beta, threshold = _number("softplus", "beta", beta), _number("softplus", "threshold", threshold)
     if beta == 0:
         raise ValueError("softplus: expected beta other than 0, got 0")

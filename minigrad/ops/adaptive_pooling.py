@@ -14,6 +14,7 @@ from ..autograd.operation import wrap
 from .arguments import as_integer
 from .creation import tensor
 from .gathering import index_select
+from .linalg import Matmul
 from .pooling import AvgPool2d, MaxPool2d, window_places
 from .windows import as_batch, as_given, check_planes
 
@@ -66,8 +67,8 @@ def _adaptive_average(input: Tensor, dims: int, size: tuple[int, ...]) -> Tensor
         kernel = (H // OH, W // OW)
         return as_given(AvgPool2d(kernel, kernel, _NO_PADDING, kernel[0] * kernel[1]).apply(batch), input, dims)
     planes = batch.permute(0, 2, 3, 1)  # (N, H, W, C)
-    rows = _averages(H, OH, input) @ planes.reshape(N, H, W * C)
-    both = _averages(W, OW, input) @ rows.reshape(N, OH, W, C)
+    rows = Matmul().apply(_averages(H, OH, input), planes.reshape(N, H, W * C))
+    both = Matmul().apply(_averages(W, OW, input), rows.reshape(N, OH, W, C))
     return as_given(both.permute(0, 3, 1, 2), input, dims)
 
 

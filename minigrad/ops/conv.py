@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from .._tensor import Tensor
 from ..autograd.deferred import weight_grad_later
+from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..backends.generic.windows import Padding, Pair
 from ..dtypes import FLOATING
 from .arguments import as_integer, check_tensor
+from .precision import in_float16
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
@@ -205,6 +207,8 @@ def conv_transpose2d(
     >>> F.conv_transpose2d(minigrad.arange(2.0).reshape(1, 1, 1, 2) + 1, minigrad.ones(1, 1, 1, 2), stride=2)
     tensor([[[[1., 1., 2., 2.]]]])
     """
+    if modes.autocast:
+        input, weight, bias = in_float16(input), in_float16(weight), in_float16(bias)
     name = "conv_transpose2d"
     _check_tensors(name, 2, input, weight, bias)
     groups = as_integer(name, "groups", groups)
@@ -243,6 +247,8 @@ def _convolution(
     dilation: Any,
     groups: Any,
 ) -> Tensor:
+    if modes.autocast:
+        input, weight, bias = in_float16(input), in_float16(weight), in_float16(bias)
     _check_tensors(name, dims, input, weight, bias)
     groups = as_integer(name, "groups", groups)
     _check_channels(name, groups, input, weight, bias, transposed=False)

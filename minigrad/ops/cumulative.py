@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, float16, float32, int64
@@ -12,6 +13,7 @@ from .arguments import as_dim, check_tensor
 from .broadcasting import rounded
 from .conversion import cast
 from .joining import cat
+from .precision import in_float32
 from .shape import reshaped
 
 __all__ = ["cumprod", "cumsum"]
@@ -102,6 +104,8 @@ def cumprod(input: Tensor, dim: int) -> Tensor:
 
 
 def _cumulative(name: str, operation: Any, input: Tensor, dim: int) -> Tensor:
+    if modes.autocast:
+        input = in_float32(input)
     check_tensor(name, input)
     dim = as_dim(name, dim, input.ndim)
     if input.dtype not in FLOATING:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..dtypes import FLOATING
 from .pointwise import Binary, Unary
+from .precision import in_float32
 
 __all__ = ["div", "floor_divide", "fmod", "reciprocal", "remainder"]
 
@@ -80,6 +82,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     >>> minigrad.div(minigrad.tensor([7, -7]), 2, rounding_mode="trunc")
     tensor([ 3, -3])
     """
+    if modes.autocast and not isinstance(input, Tensor):
+        other = in_float32(other)  # a reciprocal
     if rounding_mode is None:
         return Div().apply(input, other)
     if rounding_mode == "floor":
@@ -170,4 +174,6 @@ def reciprocal(input: Tensor) -> Tensor:
     >>> minigrad.reciprocal(minigrad.tensor([4.0, -0.5]))
     tensor([ 0.25, -2.  ])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Reciprocal().apply(input)

@@ -10,8 +10,11 @@ from math import prod
 from typing import Any, NamedTuple
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from .arguments import as_dims, as_integer, check_tensor
-from .linalg import matmul
+from .linalg import Matmul
+from .precision import in_float16, in_widest
+from .reduction import Sum
 
 __all__ = ["einsum", "tensordot"]
 
@@ -36,7 +39,7 @@ class Named(NamedTuple):
         if not labels:
             return self
         dims = tuple(self.labels.index(label) for label in labels)
-        return Named(self.tensor.sum(dims), [label for label in self.labels if label not in labels])
+        return Named(Sum(dims, False).apply(self.tensor), [label for label in self.labels if label not in labels])
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
@@ -64,6 +67,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         raise TypeError(f"einsum: expected an equation such as 'ij,jk->ik', got {type(equation).__name__}")
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
+    if modes.autocast:
+        operands = tuple(map(in_float16, operands))
     for operand in operands:
         check_tensor("einsum", operand)
     terms, output = _parse(equation, operands)
@@ -154,9 +159,9 @@ def _contracted(a: Named, b: Named, kept: set[Any]) -> Named:
         return Named(left.reshape(*sizes[0], *sizes[1], *(1,) * len(columns)) * _spread(right, sizes[0], len(rows)), labels)
     stack, m, k, n = map(prod, sizes)
     if batch:
-        product = matmul(left.reshape(stack, m, k), right.reshape(stack, k, n))
+        product = Matmul().apply(left.reshape(stack, m, k), right.reshape(stack, k, n))
     else:
-        product = matmul(left.reshape(m, k), right.reshape(k, n))
+        product = Matmul().apply(left.reshape(m, k), right.reshape(k, n))
     return Named(product.reshape(*sizes[0], *sizes[1], *sizes[3]), labels)
 
 
@@ -191,6 +196,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     >>> minigrad.tensordot(minigrad.ones(2, 3, 4), minigrad.ones(4, 3, 5), dims=([1, 2], [1, 0])).shape
     (2, 5)
     """
+    if modes.autocast:
+        a, b = in_widest(a, b)
     check_tensor("tensordot", a)
     check_tensor("tensordot", b)
     if isinstance(dims, (list, tuple)):
@@ -211,4 +218,5 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     m, n = [a.shape[i] for i in rows], [b.shape[i] for i in columns]
     left = a.permute(*rows, *of_a) if a.ndim else a
     right = b.permute(*of_b, *columns) if b.ndim else b
-    return matmul(left.reshape(prod(m), prod(summed)), right.reshape(prod(summed), prod(n))).reshape(*m, *n)
+    product = Matmul().apply(left.reshape(prod(m), prod(summed)), right.reshape(prod(summed), prod(n)))
+    return product.reshape(*m, *n)

@@ -6,10 +6,12 @@ import math
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..dtypes import FLOATING, as_number
 from .masking import keep
 from .pointwise import Binary, Unary
 from .powers import square
+from .precision import in_float32
 
 __all__ = ["exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "logaddexp", "nan_to_num", "sigmoid", "erf", "erfc"]
 
@@ -31,6 +33,8 @@ def exp(input: Tensor) -> Tensor:
     >>> minigrad.exp(minigrad.tensor([0.0, 1.0]))
     tensor([1.    , 2.7183])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Exp().apply(input)
 
 
@@ -71,6 +75,8 @@ def expm1(input: Tensor) -> Tensor:
     >>> minigrad.expm1(minigrad.tensor([0.0, 1.0]))
     tensor([0.    , 1.7183])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Expm1().apply(input)
 
 
@@ -91,6 +97,8 @@ def log(input: Tensor) -> Tensor:
     >>> minigrad.log(minigrad.tensor([1.0, 2.0]))
     tensor([0.    , 0.6931])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Log().apply(input)
 
 
@@ -111,6 +119,8 @@ def log2(input: Tensor) -> Tensor:
     >>> minigrad.log2(minigrad.tensor([1.0, 8.0]))
     tensor([0., 3.])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Log2().apply(input)
 
 
@@ -131,6 +141,8 @@ def log10(input: Tensor) -> Tensor:
     >>> minigrad.log10(minigrad.tensor([1.0, 1000.0]))
     tensor([0., 3.])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Log10().apply(input)
 
 
@@ -151,6 +163,8 @@ def log1p(input: Tensor) -> Tensor:
     >>> minigrad.log1p(minigrad.tensor([0.0, 1.0]))
     tensor([0.    , 0.6931])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Log1p().apply(input)
 
 

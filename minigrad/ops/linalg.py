@@ -6,10 +6,12 @@ from math import prod
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from .arithmetic import scaled
 from .broadcasting import sum_to
 from .conversion import broadcasts_to
+from .precision import in_float16, in_widest
 
 __all__ = ["addmm", "baddbmm", "bmm", "dot", "matmul", "mm", "mv", "outer"]
 
@@ -71,6 +73,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     >>> minigrad.matmul(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), minigrad.tensor([1.0, 10.0]))
     tensor([21., 43.])
     """
+    if modes.autocast:
+        input, other = in_float16(input), in_float16(other)
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
         raise TypeError(f"matmul: expected two Tensors, got {type(input).__name__} and {type(other).__name__}")
     a, b = input.array, other.array
@@ -111,6 +115,8 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     >>> minigrad.mm(minigrad.eye(2), minigrad.ones(2, 3)).shape
     (2, 3)
     """
+    if modes.autocast:
+        input, mat2 = in_float16(input), in_float16(mat2)
     return _product("mm", input, mat2, 2, 2)
 
 
@@ -124,6 +130,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     >>> minigrad.bmm(minigrad.ones(5, 2, 4), minigrad.ones(5, 4, 3)).shape
     (5, 2, 3)
     """
+    if modes.autocast:
+        input, mat2 = in_float16(input), in_float16(mat2)
     return _product("bmm", input, mat2, 3, 3)
 
 
@@ -137,6 +145,8 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     >>> minigrad.mv(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), minigrad.tensor([1.0, 10.0]))
     tensor([21., 43.])
     """
+    if modes.autocast:
+        input, vec = in_float16(input), in_float16(vec)
     return _product("mv", input, vec, 2, 1)
 
 
@@ -150,6 +160,8 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     >>> minigrad.dot(minigrad.tensor([1.0, 2.0]), minigrad.tensor([3.0, 4.0]))
     tensor(11.)
     """
+    if modes.autocast:
+        input, tensor = in_widest(input, tensor)
     return _product("dot", input, tensor, 1, 1)
 
 
@@ -201,6 +213,8 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
             [2., 3., 2.],
             [2., 2., 3.]])
     """
+    if modes.autocast:
+        input, mat1, mat2 = in_float16(input), in_float16(mat1), in_float16(mat2)
     return _added("addmm", input, _product("addmm", mat1, mat2, 2, 2), beta, alpha)
 
 
@@ -211,4 +225,6 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
     >>> minigrad.baddbmm(minigrad.zeros(1), minigrad.ones(5, 2, 4), minigrad.ones(5, 4, 3), alpha=0.5).mean()
     tensor(2.)
     """
+    if modes.autocast:
+        input, batch1, batch2 = in_float16(input), in_float16(batch1), in_float16(batch2)
     return _added("baddbmm", input, _product("baddbmm", batch1, batch2, 3, 3), beta, alpha)

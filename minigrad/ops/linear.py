@@ -7,8 +7,10 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.deferred import weight_grad_later
+from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from .linalg import matmul
+from .precision import in_float16
 
 __all__ = ["linear"]
 
@@ -75,6 +77,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> minigrad.ops.linear(minigrad.tensor([[1.0, 1.0]]), weight, bias)
     tensor([[ 3.,  1., 11.]])
     """
+    if modes.autocast:
+        input, weight, bias = in_float16(input), in_float16(weight), in_float16(bias)
     for value in (input, weight) if bias is None else (input, weight, bias):
         if not isinstance(value, Tensor):
             raise TypeError(f"linear: expected Tensors, got {type(value).__name__}")

@@ -6,12 +6,14 @@ import warnings
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..backends import backend_of
 from ..dtypes import FLOATING
 from .activation import logsigmoid
 from .arguments import as_number, check_tensor
 from .elementwise import exp, log
+from .precision import in_float32, refuse_autocast
 from .reducing import REDUCTIONS, as_reduction, reduced
 
 __all__ = [
@@ -184,13 +186,15 @@ def binary_cross_entropy(
 
     Raises:
         ValueError: if the shapes differ or an input is not between 0 and 1 (where the device lets the host see it without
-            waiting); TypeError for an argument of a wrong type.
+            waiting); TypeError for an argument of a wrong type; RuntimeError inside ``autocast``.
 
     >>> import minigrad
     >>> from minigrad.nn import functional as F
     >>> F.binary_cross_entropy(minigrad.tensor([0.5, 0.75]), minigrad.tensor([0.0, 1.0]))
     tensor(0.4904)
     """
+    if modes.autocast:
+        refuse_autocast("binary_cross_entropy", input, "binary_cross_entropy_with_logits on what a sigmoid was applied to")
     reduction = as_reduction("binary_cross_entropy", reduction, size_average, reduce)
     _check_alike("binary_cross_entropy", input, target, weight)
     bounds = backend_of(input.array).index_bounds(input.array) if input.array.size else None
@@ -229,6 +233,8 @@ def binary_cross_entropy_with_logits(
     >>> F.binary_cross_entropy_with_logits(minigrad.tensor([0.0, 100.0]), minigrad.tensor([0.0, 1.0]))
     tensor(0.3466)
     """
+    if modes.autocast:
+        input, target, weight, pos_weight = in_float32(input), in_float32(target), in_float32(weight), in_float32(pos_weight)
     name = "binary_cross_entropy_with_logits"
     reduction = as_reduction(name, reduction, size_average, reduce)
     _check_alike(name, input, target, weight)
@@ -262,6 +268,8 @@ def soft_margin_loss(
     >>> F.soft_margin_loss(minigrad.tensor([0.0, 2.0]), minigrad.tensor([1.0, 1.0]))
     tensor(0.41)
     """
+    if modes.autocast:
+        input, target = in_float32(input), in_float32(target)
     reduction = as_reduction("soft_margin_loss", reduction, size_average, reduce)
     _check_alike("soft_margin_loss", input, target, None)
     return reduced(-logsigmoid(target * input), reduction)
@@ -300,6 +308,8 @@ def kl_div(
     >>> F.kl_div(logs, minigrad.tensor([[1.0, 0.0]]), reduction="batchmean")
     tensor(0.6931)
     """
+    if modes.autocast:
+        input, target = in_float32(input), in_float32(target)
     reduction = as_reduction("kl_div", reduction, size_average, reduce, (*REDUCTIONS, "batchmean"))
     check_tensor("kl_div", input)
     check_tensor("kl_div", target)
@@ -320,6 +330,8 @@ def kl_div(
 
 def _difference(name: str, input: Any, target: Any) -> Tensor:
     """``input − target``; shapes that differ are mostly a mistake, (N, 1) against (N,) say, so that is said."""
+    if modes.autocast:
+        input, target = in_float32(input), in_float32(target)
     check_tensor(name, input)
     check_tensor(name, target)
     if input.shape != target.shape:

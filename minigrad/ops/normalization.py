@@ -20,6 +20,7 @@ from .broadcasting import sum_to
 from .conversion import cast
 from .masking import keep_positive
 from .pooling import AvgPool2d
+from .precision import in_float32
 from .shape import reshaped
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
@@ -339,6 +340,8 @@ def layer_norm(
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """
+    if modes.autocast:
+        input, weight, bias = in_float32(input), in_float32(weight), in_float32(bias)
     _check_input("layer_norm", input, 0)
     shape = as_integers("layer_norm", "normalized_shape", normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
@@ -375,6 +378,8 @@ def group_norm(
     >>> F.group_norm(minigrad.tensor([[1.0, 3.0, 0.0, 8.0]]), 2).round(decimals=2)
     tensor([[-1.,  1., -1.,  1.]])
     """
+    if modes.autocast:
+        input, weight, bias = in_float32(input), in_float32(weight), in_float32(bias)
     _check_input("group_norm", input, 2)
     groups = as_integer("group_norm", "num_groups", num_groups)
     N, C = input.shape[:2]

@@ -7,12 +7,14 @@ from math import inf
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
 from .arguments import check_tensor, reduced_dims
 from .broadcasting import rounded, summed
 from .conversion import cast
 from .extreme_reduction import amax, amin
+from .precision import in_float32
 from .reduction import reduced_count, spread
 from .reduction import sum as sum_of
 
@@ -75,6 +77,8 @@ def norm(
     >>> minigrad.norm(minigrad.tensor([3.0, -4.0]))
     tensor(5.)
     """
+    if modes.autocast:
+        input = input if dtype is not None else in_float32(input)
     check_tensor("norm", input)
     if dtype is not None:
         input = cast(input, as_dtype(dtype))
@@ -136,6 +140,8 @@ def logsumexp(input: Tensor, dim: int | Sequence[int] | None, keepdim: bool = Fa
     >>> minigrad.logsumexp(minigrad.tensor([1000.0, 1000.0]), 0)
     tensor(1000.6932)
     """
+    if modes.autocast:
+        input = in_float32(input)
     check_tensor("logsumexp", input)
     if input.dtype not in FLOATING:
         input = cast(input, get_default_dtype())

@@ -204,6 +204,30 @@ def adagrad_step_(
     )
 
 
+def unscale_(grads: Tensors, scale: Tensor) -> Tensor:
+    """Divide gradients by a scale, for ``amp.GradScaler``; the host does not wait for a GPU.
+
+    Args:
+        grads: floating tensors on one device.
+        scale: a 0-d float32 tensor on the same device.
+
+    Returns:
+        A 0-d float32 tensor: 1 if a gradient was inf or nan, else 0.
+
+    >>> import minigrad
+    >>> from minigrad.ops.optimizer import unscale_
+    >>> grad = minigrad.tensor([4.0, float("inf")])
+    >>> unscale_([grad], minigrad.tensor(2.0)), grad
+    (tensor(1.), tensor([ 2., inf]))
+    """
+    arrays = _parameters("unscale_", grads, "gradients")
+    backend = backend_of(scale.array)
+    with backend.quiet():
+        found = backend.unscale(arrays, scale.array)
+    bump_all(grads, "unscale_")
+    return wrap(found)
+
+
 def _step(kernel: str, params: Tensors, others: dict[str, Tensors], *numbers: Sequence[float], **options: Any) -> None:
     """Run a backend's kernel on the arrays of the parameters, of their gradients and of each state, and on numbers."""
     operation = f"{kernel}_"
@@ -215,7 +239,7 @@ def _step(kernel: str, params: Tensors, others: dict[str, Tensors], *numbers: Se
     bump_all(params, operation)
 
 
-def _parameters(operation: str, params: Tensors) -> list[Any]:
+def _parameters(operation: str, params: Tensors, called: str = "parameters") -> list[Any]:
     """The parameters' arrays, checked to be writable and floating."""
     arrays = []
     for param in params:
@@ -225,7 +249,7 @@ def _parameters(operation: str, params: Tensors) -> list[Any]:
             with no_grad():
                 check_writable(param, operation, False)
         if array.dtype not in FLOATING:
-            raise TypeError(f"{operation}: expected floating parameters, got one of dtype {array.dtype}")
+            raise TypeError(f"{operation}: expected floating {called}, got one of dtype {array.dtype}")
         arrays.append(array)
     return arrays
 

@@ -6,9 +6,11 @@ from math import log, nan
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..dtypes import FLOATING
 from .masking import keep
 from .pointwise import Binary, Unary
+from .precision import in_float32
 
 __all__ = ["pow", "rsqrt", "sqrt", "square"]
 
@@ -103,6 +105,8 @@ def pow(input: Any, exponent: Any) -> Tensor:
     >>> 2 ** minigrad.tensor([1.0, 2.0, 3.0])
     tensor([2., 4., 8.])
     """
+    if modes.autocast:
+        input, exponent = in_float32(input), in_float32(exponent)
     return Pow().apply(input, exponent)
 
 
@@ -167,4 +171,6 @@ def rsqrt(input: Tensor) -> Tensor:
     >>> minigrad.rsqrt(minigrad.tensor([4.0, 0.25]))
     tensor([0.5, 2. ])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Rsqrt().apply(input)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.inplace import write
+from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_number
 from .arguments import check_tensor
@@ -13,6 +14,7 @@ from .extrema import Clamp
 from .masking import keep, keep_positive
 from .normalization import normalized_relu
 from .pointwise import Unary
+from .precision import in_float16
 
 __all__ = [
     "hardsigmoid",
@@ -217,6 +219,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     tensor([[-1. , -0.2],
             [ 3. ,  3. ]])
     """
+    if modes.autocast:
+        input, weight = in_float16(input), in_float16(weight)
     check_tensor("prelu", input)
     check_tensor("prelu", weight)
     if input.dtype != weight.dtype or input.dtype not in FLOATING:

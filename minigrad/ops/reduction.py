@@ -7,6 +7,7 @@ from math import nan
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, as_dtype, float16, float32
@@ -14,6 +15,7 @@ from .arguments import as_dim, check_tensor, reduced_dims
 from .broadcasting import rounded, summed
 from .conversion import cast
 from .joining import cat
+from .precision import in_float32
 from .shape import reshaped
 
 __all__ = ["all", "any", "count_nonzero", "mean", "prod", "std", "sum", "var", "var_mean"]
@@ -85,6 +87,8 @@ def sum(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = F
     >>> minigrad.sum(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
     tensor([3., 7.])
     """
+    if modes.autocast:
+        input = input if dtype is not None else in_float32(input)
     check_tensor("sum", input)
     if dtype is not None:
         input = cast(input, as_dtype(dtype))
@@ -180,6 +184,8 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     >>> minigrad.prod(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
     tensor([3., 8.])
     """
+    if modes.autocast:
+        input = input if dtype is not None else in_float32(input)
     check_tensor("prod", input)
     if dtype is not None:
         input = cast(input, as_dtype(dtype))

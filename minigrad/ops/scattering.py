@@ -6,12 +6,14 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.inplace import write
+from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..dtypes import as_number
 from .arguments import check_tensor
 from .arithmetic import scaled
 from .gathering import Gather, one_dim, per_element
 from .indexing import Index, Indexed, IndexPut
+from .precision import in_widest
 from .selection import filling
 
 __all__ = ["index_add", "index_fill", "scatter", "scatter_add"]
@@ -209,6 +211,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     >>> minigrad.scatter_add(minigrad.zeros(3), 0, minigrad.tensor([1, 1]), minigrad.tensor([1.0, 2.0]))
     tensor([0., 3., 0.])
     """
+    if modes.autocast:
+        input, src = in_widest(input, src)
     dim, index, src = _scattering("scatter_add", input, dim, index, src, numbers=False)
     return ScatterAdd(dim).apply(input, index, src)
 

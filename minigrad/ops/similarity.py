@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..dtypes import FLOATING
 from .arguments import as_dim, check_tensor
 from .broadcasting import broadcast_tensors
+from .precision import in_float32
 
 __all__ = ["cosine_similarity", "normalize"]
 
@@ -57,6 +59,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> F.cosine_similarity(minigrad.tensor([1.0, 0.0]), minigrad.tensor([3.0, 4.0]), dim=0)
     tensor(0.6)
     """
+    if modes.autocast:
+        x1, x2 = in_float32(x1), in_float32(x2)
     for x in (x1, x2):
         check_tensor("cosine_similarity", x)
         if x.dtype not in FLOATING:

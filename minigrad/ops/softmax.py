@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
 from .arguments import as_dim, check_tensor
 from .conversion import cast
 from .elementwise import exp
+from .precision import in_float32
 
 __all__ = ["log_softmax", "softmax", "softmin"]
 
@@ -45,6 +47,8 @@ def shifted_scores(backend: Any, x: Any, dim: int) -> Any:
 
 def _prepared(name: str, input: Any, dim: Any, dtype: Any) -> tuple[Tensor, int]:
     """The input as a floating tensor with at least one dim, and the dim."""
+    if modes.autocast:
+        input = input if dtype is not None else in_float32(input)
     check_tensor(name, input)
     if dim is None:
         raise TypeError(f"{name}: expected an integer dim, got None")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from .pointwise import Binary, Unary
 from .powers import rsqrt
+from .precision import in_float32
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "hypot", "sin", "sinh", "tan", "tanh",
@@ -71,6 +73,8 @@ def tan(input: Tensor) -> Tensor:
     >>> minigrad.tan(minigrad.tensor([0.0, 1.0]))
     tensor([0.    , 1.5574])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Tan().apply(input)
 
 
@@ -92,6 +96,8 @@ def asin(input: Tensor) -> Tensor:
     >>> minigrad.asin(minigrad.tensor([0.0, 1.0]))
     tensor([0.    , 1.5708])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Asin().apply(input)
 
 
@@ -113,6 +119,8 @@ def acos(input: Tensor) -> Tensor:
     >>> minigrad.acos(minigrad.tensor([1.0, 0.0]))
     tensor([0.    , 1.5708])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Acos().apply(input)
 
 
@@ -211,6 +219,8 @@ def sinh(input: Tensor) -> Tensor:
     >>> minigrad.sinh(minigrad.tensor([0.0, 1.0]))
     tensor([0.    , 1.1752])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Sinh().apply(input)
 
 
@@ -231,6 +241,8 @@ def cosh(input: Tensor) -> Tensor:
     >>> minigrad.cosh(minigrad.tensor([0.0, 1.0]))
     tensor([1.    , 1.5431])
     """
+    if modes.autocast:
+        input = in_float32(input)
     return Cosh().apply(input)
 
 

@@ -1,0 +1,95 @@
+"""``autocast``: a context in which products are computed in float16, and what needs float32's range or digits in float32.
+
+Which operation does what stands in the operation's function, one line each (``ops/precision.py``). Here is what they ask.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backends import names_device
+from ..dtypes import float16
+from .modes import _Mode, modes
+
+
+class autocast(_Mode):
+    """Inside, operations on a kind of device choose float16 or float32 by themselves; to train, see ``amp.GradScaler`` too.
+
+    Linear maps, convolutions and matrix products convert float32 operands to float16, which GPUs multiply much faster.
+    Exponentials, logarithms, powers, sums, softmax, losses and the norms of layers and groups convert float16 to float32.
+    All others take what they get, and the widest dtype where two meet. Parameters stay float32, and so do their gradients;
+    ``backward`` needs no context. In-place operations, float64 and integers are left alone.
+
+    Leave models and inputs in float32, and enter the context for the forward pass and the loss; of a step that becomes a CUDA
+    graph (``minigrad.cuda.make_graphed``), inside of the step. It is also a decorator.
+
+    Args:
+        device_type: ``'cuda'`` or ``'cpu'``; where float16 is slow, as on the CPU, this tests a model but does not speed it up.
+        dtype: float16, which None stands for too.
+        enabled: if False, operations do as without the context, also within another one.
+        cache_enabled: convert a parameter once for all its uses, until it changes or the outermost context ends.
+
+    Raises:
+        ValueError: for another dtype, or a device that there is not.
+
+    >>> import minigrad
+    >>> w = minigrad.ones(2, 2, requires_grad=True)
+    >>> with minigrad.autocast("cpu"):
+    ...     y = minigrad.ones(3, 2) @ w
+    ...     loss = y.sum()
+    >>> loss.backward()
+    >>> y.dtype, loss.dtype, w.grad.dtype
+    (dtype('float16'), dtype('float32'), dtype('float32'))
+
+    Reference:
+        Micikevicius et al., Mixed Precision Training, 2017, https://arxiv.org/abs/1710.03740
+    """
+
+    def __init__(self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool = True):
+        self._device_type = _checked("autocast", device_type)
+        if enabled and dtype not in (None, float16, float16.type, "float16"):
+            raise ValueError(f"autocast: expected dtype float16, the only short float that minigrad has, got {dtype}")
+        self._enabled = bool(enabled)
+        self._cache_enabled = bool(cache_enabled)
+
+    def __enter__(self) -> None:
+        self._before = modes.autocast, modes.casts
+        modes.autocast = modes.autocast - {self._device_type} | ({self._device_type} if self._enabled else set())
+        if not self._cache_enabled:
+            modes.casts = None
+        elif modes.casts is None:
+            modes.casts = {}
+
+    def __exit__(self, *exception: object) -> None:
+        modes.autocast, modes.casts = self._before
+
+    def _again(self) -> autocast:
+        return autocast(self._device_type, None, self._enabled, self._cache_enabled)
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """Whether this thread is inside ``autocast`` for a kind of device.
+
+    >>> import minigrad
+    >>> with minigrad.autocast("cuda"):
+    ...     minigrad.is_autocast_enabled("cuda"), minigrad.is_autocast_enabled("cpu")
+    (True, False)
+    """
+    return _checked("is_autocast_enabled", device_type) in modes.autocast
+
+
+def get_autocast_dtype(device_type: str) -> Any:
+    """The dtype of products inside ``autocast``: float16.
+
+    >>> import minigrad
+    >>> minigrad.get_autocast_dtype("cuda")
+    dtype('float16')
+    """
+    _checked("get_autocast_dtype", device_type)
+    return float16
+
+
+def _checked(name: str, device_type: Any) -> str:
+    if not names_device(device_type) or ":" in device_type:
+        raise ValueError(f"{name}: expected a device_type such as 'cuda' or 'cpu', got {device_type!r}")
+    return device_type
