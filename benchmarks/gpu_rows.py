@@ -24,7 +24,7 @@ NETWORK_PRECISIONS = (*PRECISIONS, "amp")
 class OnGPU:
     """A library, ``minigrad`` or ``torch``, whose tensors are made on a device.
 
-    Random numbers are drawn once, a million of them, and repeated: the host draws minigrad's.
+    Random numbers are drawn once on the host, a million of them, and repeated.
     """
 
     def __init__(self, lib: ModuleType, device: str = "cuda"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd import no_grad
+from ..autograd.autocast import checked_device_type
 from ..cuda import is_available
 from ..ops.filled import full
 from ..ops.optimizer import unscale_
@@ -51,7 +52,7 @@ class GradScaler:
         enabled: if False, ``step`` just steps, and the other methods do nothing.
 
     Raises:
-        ValueError: unless growth_factor is above 1 and backoff_factor below 1.
+        ValueError: unless growth_factor is above 1 and backoff_factor below 1, or for a device that there is not.
 
     >>> import minigrad
     >>> w = minigrad.ones(3, 2, requires_grad=True)
@@ -82,6 +83,7 @@ class GradScaler:
             raise ValueError(f"GradScaler: expected growth_factor above 1, got {growth_factor}")
         if backoff_factor >= 1:
             raise ValueError(f"GradScaler: expected backoff_factor below 1, got {backoff_factor}")
+        checked_device_type("GradScaler", device)
         if enabled and device == "cuda" and not is_available():
             warnings.warn("GradScaler: there is no CUDA device, so nothing is scaled", UserWarning, stacklevel=2)
             enabled = False
@@ -150,7 +152,7 @@ class GradScaler:
         """
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
-        if "closure" in kwargs:
+        if "closure" in kwargs or (args and callable(args[0])):
             raise RuntimeError("GradScaler.step: expected no closure, which would compute unscaled gradients")
         self._started("step")
         done = self._rounds.setdefault(id(optimizer), _Round())

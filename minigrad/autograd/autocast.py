@@ -46,14 +46,14 @@ class autocast(_Mode):
     """
 
     def __init__(self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool = True):
-        self._device_type = _checked("autocast", device_type)
+        self._device_type = checked_device_type("autocast", device_type)
         if enabled and dtype not in (None, float16, float16.type, "float16"):
             raise ValueError(f"autocast: expected dtype float16, the only short float that minigrad has, got {dtype}")
         self._enabled = bool(enabled)
         self._cache_enabled = bool(cache_enabled)
 
     def __enter__(self) -> None:
-        self._before = modes.autocast, modes.casts
+        self._entered = ((modes.autocast, modes.casts), *self._entered)
         modes.autocast = modes.autocast - {self._device_type} | ({self._device_type} if self._enabled else set())
         if not self._cache_enabled:
             modes.casts = None
@@ -61,7 +61,8 @@ class autocast(_Mode):
             modes.casts = {}
 
     def __exit__(self, *exception: object) -> None:
-        modes.autocast, modes.casts = self._before
+        (modes.autocast, modes.casts), *rest = self._entered
+        self._entered = tuple(rest)
 
     def _again(self) -> autocast:
         return autocast(self._device_type, None, self._enabled, self._cache_enabled)
@@ -75,7 +76,7 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
     ...     minigrad.is_autocast_enabled("cuda"), minigrad.is_autocast_enabled("cpu")
     (True, False)
     """
-    return _checked("is_autocast_enabled", device_type) in modes.autocast
+    return checked_device_type("is_autocast_enabled", device_type) in modes.autocast
 
 
 def get_autocast_dtype(device_type: str) -> Any:
@@ -85,11 +86,11 @@ def get_autocast_dtype(device_type: str) -> Any:
     >>> minigrad.get_autocast_dtype("cuda")
     dtype('float16')
     """
-    _checked("get_autocast_dtype", device_type)
+    checked_device_type("get_autocast_dtype", device_type)
     return float16
 
 
-def _checked(name: str, device_type: Any) -> str:
+def checked_device_type(name: str, device_type: Any) -> str:
     if not names_device(device_type) or ":" in device_type:
         raise ValueError(f"{name}: expected a device_type such as 'cuda' or 'cpu', got {device_type!r}")
     return device_type

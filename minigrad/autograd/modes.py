@@ -26,12 +26,16 @@ modes = _Modes()
 class _Mode:
     """A context manager, and a decorator of functions and generators, that sets the switches and puts them back."""
 
+    _entered: tuple[Any, ...] = ()
+    """What the switches were, for each time that this object was entered and not left, the last one first."""
+
     def __enter__(self) -> None:
-        self._previous = (modes.grad, modes.inference)
+        self._entered = ((modes.grad, modes.inference), *self._entered)
         modes.grad, modes.inference = self._wanted()
 
     def __exit__(self, *exception: object) -> None:
-        modes.grad, modes.inference = self._previous
+        (modes.grad, modes.inference), *rest = self._entered
+        self._entered = tuple(rest)
 
     def _wanted(self) -> tuple[bool, bool]:
         raise NotImplementedError(type(self).__name__)
@@ -147,8 +151,8 @@ class set_grad_enabled(_Mode):
         modes.grad = self._mode
 
     def __enter__(self) -> None:
-        self._previous = (self._before, modes.inference)
-        modes.grad = self._mode
+        self._entered = ((self._before, modes.inference), *self._entered)
+        self._before = modes.grad = self._mode
 
     def __call__(self, function: F) -> F:
         modes.grad = self._before

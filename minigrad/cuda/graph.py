@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -79,6 +80,7 @@ class GraphedStep:
         self.inputs = tuple(sample.detach().to(place, copy=True) for sample in samples)
         """The tensors that the graph reads. What is written into them and passed to a call is not copied."""
         self._step = step  # holds what the graph works on
+        self._thread = threading.get_ident()
         self._cuda = self._backend.cupy.cuda
         self._recorder = Recorder(self._backend)
         self._recording = Recording(self._backend)
@@ -145,6 +147,8 @@ class GraphedStep:
 
     def _note_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Remember that an optimizer steps, and with which gradients."""
+        if threading.get_ident() != self._thread:
+            return
         grads = [(param, param._grad) for param in parameters_of(optimizer) if param._grad is not None]
         self._updates.append((optimizer, grads))
 

@@ -26,7 +26,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         An int64 tensor with a last dim of length ``num_classes`` more.
 
     Raises:
-        IndexError: if a label is out of range; TypeError if they are no integers; ValueError if the classes cannot be counted.
+        IndexError: if a label is out of range (where the device lets the host see it without waiting); TypeError if they are no
+            integers; ValueError if the classes cannot be counted.
 
     >>> import minigrad
     >>> minigrad.ops.one_hot(minigrad.tensor([0, 2]), 3)
@@ -56,8 +57,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         A tensor of the input's shape and a last dim with the rows.
 
     Raises:
-        IndexError: if an index is out of range; TypeError if they are no integers; ValueError if the table is no matrix, or
-            has no row ``padding_idx``.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); TypeError if they are
+            no integers; ValueError if the table is no matrix, or has no row ``padding_idx``.
 
     >>> import minigrad
     >>> weight = minigrad.tensor([[0.0, 1.0], [2.0, 3.0]])

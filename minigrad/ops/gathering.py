@@ -25,7 +25,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         The input's shape with ``n`` at ``dim``, in memory of its own. The gradient adds up over equal indices.
 
     Raises:
-        IndexError: if an index is out of range; TypeError if they are no integers; ValueError if they have two dims or more.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); TypeError if they are
+            no integers; ValueError if they have two dims or more.
 
     >>> import minigrad
     >>> minigrad.index_select(minigrad.arange(6).reshape(2, 3), 1, minigrad.tensor([2, 0]))
@@ -82,7 +83,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         A tensor of the index's shape. The gradient adds up over equal places.
 
     Raises:
-        IndexError: if an index is out of range; ValueError if the shape does not fit; TypeError if the index is no integers.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); ValueError if the shape
+            does not fit; TypeError if the index is no integers.
 
     >>> import minigrad
     >>> minigrad.gather(minigrad.tensor([[1, 2], [3, 4]]), 1, minigrad.tensor([[0, 0], [1, 0]]))
@@ -102,7 +104,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         dim: the dim along which the indices count; None for the flattened input.
 
     Raises:
-        IndexError: if an index is out of range; ValueError if the shapes do not fit; TypeError if the indices are no integers.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); ValueError if the
+            shapes do not fit; TypeError if the indices are no integers.
 
     >>> import minigrad
     >>> x = minigrad.tensor([[3, 1, 2], [4, 6, 5]])

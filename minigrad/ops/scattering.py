@@ -49,7 +49,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
         alpha: a factor for ``source``.
 
     Raises:
-        IndexError: if an index is out of range; ValueError if a shape does not fit; TypeError if a dtype does not.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); ValueError if a shape
+            does not fit; TypeError if a dtype does not.
 
     >>> import minigrad
     >>> minigrad.index_add(minigrad.zeros(3), 0, minigrad.tensor([1, 1]), minigrad.tensor([1.0, 2.0]))
@@ -92,7 +93,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         value: a number or a 0-d tensor.
 
     Raises:
-        IndexError: if an index is out of range; TypeError if they are no integers, or the value no number.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); TypeError if they are
+            no integers, or the value no number.
 
     >>> import minigrad
     >>> minigrad.index_fill(minigrad.zeros(3), 0, minigrad.tensor([0, 2]), 5)
@@ -155,7 +157,8 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
         src: a tensor of the input's dtype, or a number.
 
     Raises:
-        IndexError: if an index is out of range; ValueError if a shape does not fit; TypeError if a dtype does not.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); ValueError if a shape
+            does not fit; TypeError if a dtype does not.
 
     >>> import minigrad
     >>> minigrad.scatter(minigrad.zeros(2, 3), 1, minigrad.tensor([[2], [0]]), 5)
@@ -205,7 +208,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
         src: a tensor of the input's dtype.
 
     Raises:
-        IndexError: if an index is out of range; ValueError if a shape does not fit; TypeError if a dtype does not.
+        IndexError: if an index is out of range (where the device lets the host see it without waiting); ValueError if a shape
+            does not fit; TypeError if a dtype does not.
 
     >>> import minigrad
     >>> minigrad.scatter_add(minigrad.zeros(3), 0, minigrad.tensor([1, 1]), minigrad.tensor([1.0, 2.0]))

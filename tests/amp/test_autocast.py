@@ -387,3 +387,10 @@ def test_training(device):
         with mg.autocast(device), mg.no_grad():
             scores = net.eval()(x)
             assert scores.dtype == "float16" and mg.isfinite(scores).all().item()
+
+
+def test_one_object_entered_twice():
+    context = mg.autocast("cpu")
+    with context, context:
+        assert mg.is_autocast_enabled("cpu")
+    assert not mg.is_autocast_enabled("cpu")

@@ -259,3 +259,19 @@ def test_the_generic_kernel():
         assert unscale_([mg.tensor(NAN, device="strict"), grads[0]], scale).item() == 1
         with pytest.raises(TypeError, match="expected floating gradients, got one of dtype int64"):
             unscale_([mg.tensor([1], device="strict")], scale)
+
+
+def test_a_closure_is_refused_in_any_place():
+    w = mg.ones(1, requires_grad=True)
+    optimizer = mg.optim.SGD([w], lr=0.1)
+    scaler = mg.amp.GradScaler("cpu")
+    scaler.scale(w.sum()).backward()
+    for arguments in (((lambda: w.sum()),), ()):
+        with pytest.raises(RuntimeError, match="expected no closure"):
+            scaler.step(optimizer, *arguments, **({} if arguments else {"closure": lambda: w.sum()}))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:7"])
+def test_what_is_no_kind_of_device(device):
+    with pytest.raises(ValueError, match=f"GradScaler: expected a device_type such as 'cuda' or 'cpu', got '{device}'"):
+        mg.amp.GradScaler(device)

@@ -277,3 +277,12 @@ def test_gradients_need_no_recording_but_a_graph(x):
     with no_grad():
         assert not (x * x).sum().requires_grad
     assert minigrad.is_grad_enabled()
+
+
+@pytest.mark.parametrize("mode", [minigrad.no_grad, minigrad.enable_grad, minigrad.inference_mode])
+def test_one_object_entered_twice(mode):
+    before = minigrad.is_grad_enabled(), minigrad.is_inference_mode_enabled()
+    context = mode()
+    with context, context:
+        pass
+    assert (minigrad.is_grad_enabled(), minigrad.is_inference_mode_enabled()) == before

@@ -128,3 +128,9 @@ def test_tf32_is_asked_for(fake):
         mg.set_float32_matmul_precision("highest")
     with pytest.raises(ValueError, match="expected 'highest' or 'high', got 'medium'"):
         mg.set_float32_matmul_precision("medium")
+
+
+def test_more_images_than_a_grid_has_blocks(fake):
+    x = fake.asarray(np.arange(65537 * 9.0).reshape(65537, 9, 1, 1))
+    pixels = backend_for("cuda")[0].pixels(fake.broadcast_to(x, (65537, 9, 1, 2)).copy())
+    np.testing.assert_array_equal(fake.asnumpy(pixels), np.repeat(fake.asnumpy(x)[:, :, 0, 0], 2, axis=0))

@@ -150,3 +150,22 @@ def test_rows_of_an_array():
     assert rows(planes[..., ::2]) == (1, 2)
     assert pitch_of_rows(planes.shape, planes.strides, 8, (0, 1, 2, 3), 8) == 8
     assert pitch_of_rows(planes.shape, planes.strides, 8, (0, 1, 2, 3), 6) is None
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_results_over_part_of_the_operands(fake, xp, name):
+    """As if the operands were read before anything is written."""
+    numbers = np.random.default_rng(0).uniform(1, 2, 40)
+    views = {
+        "shifted forth": lambda x: (x[1:], x[:-1]),
+        "shifted back": lambda x: (x[:-1], x[1:]),
+        "channels": lambda x: (x.reshape(10, 4)[:, 1:], x.reshape(10, 4)[:, :3]),
+        "turned": lambda x: (x[:36].reshape(6, 6), x[:36].reshape(6, 6).T),
+    }
+    for case, view in views.items():
+        memory, expected = fake.asarray(numbers), numbers.copy()
+        out, other = view(memory)
+        here, there = view(expected)
+        getattr(np, name)(here, there, out=here)
+        getattr(xp, name)(out, other, out=out)
+        np.testing.assert_allclose(fake.asnumpy(memory), expected, err_msg=case)

@@ -90,18 +90,18 @@ class Kernels:
     def __init__(self, cupy: Any):
         self._cupy = cupy
         self._modules: dict[tuple[str, np.dtype], Any] = {}
-        self._found: dict[tuple[str, str, np.dtype], Kernel] = {}
+        self._found: dict[tuple[str, str, Any], Kernel] = {}
 
-    def __call__(self, family: str, name: str, dtype: np.dtype) -> Kernel:
+    def __call__(self, family: str, name: str, dtype: Any) -> Kernel:
         """The kernel of that name in ``kernels/<family>.cu``, for arrays of a dtype."""
-        kernel = self._found.get((family, name, dtype))
+        asked = family, name, dtype
+        kernel = self._found.get(asked)
         if kernel is None:
             dtype = np.dtype(dtype)
             if (family, dtype) not in self._modules:
                 self._modules[family, dtype] = self._cupy.RawModule(code=source(family, dtype), options=options(family))
             accumulator = np.float64 if TYPES[dtype][1] == "double" else np.float32
-            kernel = Kernel(self._modules[family, dtype].get_function(name), accumulator)
-            self._found[family, name, dtype] = kernel
+            kernel = self._found[asked] = Kernel(self._modules[family, dtype].get_function(name), accumulator)
         return kernel
 
 

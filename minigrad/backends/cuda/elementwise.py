@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .compiler import TYPES, Kernels
-from .layout import inverse, is_aligned, line, order_of, pack, pitch_of_rows, width_of_rows
+from .layout import can_hold, inverse, is_aligned, line, order_of, pack, pitch_of_rows, width_of_rows
 
 ARITHMETIC = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 """What ``kernels/elementwise.cu`` has."""
@@ -72,11 +72,11 @@ class Elementwise:
             if type(a) is array_type and a.dtype in TYPES and a.ndim and (out is None or _alike(a, out)):
                 if type(b) in _NUMBERS:
                     order = order_of(a)
-                    if order is not None:
+                    if order is not None and (out is None or can_hold(out, a)):
                         return self._launch(f"{name}_number", order, a, float(b), out)
                 elif type(b) is array_type and _alike(a, b):
                     order = order_of(a)
-                    if order is not None:
+                    if order is not None and (out is None or can_hold(out, a, b)):
                         return self._launch(name, order, a, b, out)
             if name == "add" and type(a) is type(b) is array_type:
                 total = self._add_rows(a, b, out)
@@ -104,7 +104,7 @@ class Elementwise:
         order = order_of(a) or order_of(b) or tuple(sorted(range(a.ndim), key=lambda axis: -a.strides[axis]))
         if out is None:
             out = self._cupy.empty([a.shape[axis] for axis in order], dtype=a.dtype).transpose(inverse(order))
-        elif out.shape != a.shape or out.dtype is not a.dtype:
+        elif out.shape != a.shape or out.dtype is not a.dtype or not can_hold(out, a, b):
             return None
         places = [(x.shape, x.strides, x.itemsize, order) for x in (a, b, out)]
         width = min(width_of_rows(*place) for place in places)

@@ -75,6 +75,28 @@ def order_of(array: Any) -> tuple[int, ...] | None:
     return dense_order(array.shape, array.strides, array.itemsize)
 
 
+def place_of(array: Any) -> tuple[int, int]:
+    """The address of the first byte, and the one behind the last."""
+    first = last = array.data.ptr
+    for size, step in zip(array.shape, array.strides):
+        if step < 0:
+            first += (size - 1) * step
+        else:
+            last += (size - 1) * step
+    return first, last + array.itemsize
+
+
+def can_hold(out: Any, *operands: Any) -> bool:
+    """Whether an element-wise result may be written while operands are read: they have no memory in common, or lie alike."""
+    begin, end = place_of(out)
+    for x in operands:
+        if x.data.ptr != out.data.ptr or x.strides != out.strides:
+            first, behind = place_of(x)
+            if first < end and begin < behind:
+                return False
+    return True
+
+
 def is_aligned(*arrays: Any) -> bool:
     """Whether all begin where 16 bytes can be read at once."""
     return not any(array.data.ptr % 16 for array in arrays)
@@ -137,8 +159,8 @@ class LayoutKernels:
             kernel = self.kernels("layout", "few_channels_last", planes.dtype)
             kernel(*line(N * H * W), planes, result, C, H * W, N * H * W, width)
             return result
-        grid = (-(-H * W // 32), -(-C // 32), N)
-        self.kernels("layout", "channels_last", planes.dtype)(grid, (32, 8), planes, result, C, H * W)
+        grid = (-(-H * W // 32), -(-C // 32), min(N, 65535))
+        self.kernels("layout", "channels_last", planes.dtype)(grid, (32, 8), planes, result, C, H * W, N)
         return result
 
     def _without_gaps(self, rows: Any) -> Any:

@@ -27,7 +27,8 @@ def set_float32_matmul_precision(precision: str) -> None:
     Args:
         precision: ``'highest'`` (the default) for full float32, ``'high'`` for TF32: factors with 10 bits of mantissa, on
             tensor cores. They are rounded, a relative error of up to 5e-4 each, or on Hopper's fastest way cut off, up to
-            1e-3. As in PyTorch, but convolutions follow it too, which PyTorch computes in TF32 by default.
+            1e-3. As in PyTorch, but convolutions follow it too, which PyTorch computes in TF32 by default, and
+            there is no ``'medium'``, which would be bfloat16. It is set for all threads.
 
     Raises:
         ValueError: for any other name.

@@ -2,7 +2,7 @@
 // channels from where they lie in the planes to a tile in shared memory, and warps multiply tiles with mma.sync, whose sums are
 // float. Floats are rounded to TF32 or, where a kernel is EXACT, multiplied as they are.
 // A tile's kernel serves the output and the gradient by the input; the gradient by the weights is cut along its long sum, into
-// parts that a last kernel adds in order. Which tiles there are is said in implicit_gemm.cu and implicit_gemm_exact.cu.
+// parts that a last kernel adds in order. Which tiles there are is said in implicit_gemm.cu and exact_gemm.cu.
 
 template <bool EXACT, int MI, int NI>
 __device__ inline void multiply(float (&sum)[MI][NI][4], unsigned (&a)[MI][4], unsigned (&b)[NI][2]) {

@@ -1,16 +1,21 @@
 // Copies from one memory order to another: planes to channels last, and columns of a wider matrix.
 
 // (N, C, P) -> (N, P, C), by tiles in shared memory, so that both are read and written along their last axis.
-// Blocks are 32 × 8 threads; the grid is (P / 32, C / 32, N).
-extern "C" __global__ void channels_last(const T *from, T *to, int C, int P) {
+// Blocks are 32 × 8 threads; the grid is (P / 32, C / 32, N), or as many images as a grid can have, which then take turns.
+extern "C" __global__ void channels_last(const T *from, T *to, int C, int P, int N) {
     __shared__ T tile[32][33];
-    size_t image = size_t(blockIdx.z) * C * P;
     int pixel = blockIdx.x * 32 + threadIdx.x, channel = blockIdx.y * 32 + threadIdx.x;
-    for (int i = threadIdx.y; i < 32; i += 8)
-        if (blockIdx.y * 32 + i < C && pixel < P) tile[i][threadIdx.x] = from[image + size_t(blockIdx.y * 32 + i) * P + pixel];
-    __syncthreads();
-    for (int i = threadIdx.y; i < 32; i += 8)
-        if (blockIdx.x * 32 + i < P && channel < C) to[image + size_t(blockIdx.x * 32 + i) * C + channel] = tile[threadIdx.x][i];
+    for (int n = blockIdx.z; n < N; n += gridDim.z) {
+        size_t image = size_t(n) * C * P;
+        for (int i = threadIdx.y; i < 32; i += 8)
+            if (blockIdx.y * 32 + i < C && pixel < P)
+                tile[i][threadIdx.x] = from[image + size_t(blockIdx.y * 32 + i) * P + pixel];
+        __syncthreads();
+        for (int i = threadIdx.y; i < 32; i += 8)
+            if (blockIdx.x * 32 + i < P && channel < C)
+                to[image + size_t(blockIdx.x * 32 + i) * C + channel] = tile[threadIdx.x][i];
+        __syncthreads();
+    }
 }
 
 // (N, C, P) -> (N, P, width) for few channels, with zeros behind them: a thread reads a pixel's and writes them side by side.
