@@ -141,5 +141,14 @@ def test_a_workspace_for_every_stream(fake):
         assert cublas.handle() is handle
         mg.ones(2, 3, device="cuda") @ mg.ones(3, 4, device="cuda")
     assert cublas.handle() is handle
-    first, second = handle._workspaces.values()
+    first, second = handle.workspaces.values()
     assert first.data.ptr != second.data.ptr
+
+
+def test_a_workspace_to_keep(fake):
+    cublas = backend_for("cuda")[0].cublas
+    stream = fake.cuda.Stream(non_blocking=True)
+    assert cublas.workspace(stream) is None
+    with stream:
+        mg.ones(2, 3, device="cuda") @ mg.ones(3, 4, device="cuda")
+    assert cublas.workspace(stream).nbytes == 32 << 20

@@ -7,6 +7,7 @@ import pytest
 import minigrad as mg
 from minigrad.backends.cuda import memory
 from tests.cuda.capturing import MemoryHook, capturing_cupy
+from tests.fake_cuda import FakeGPU
 
 
 @pytest.fixture
@@ -54,6 +55,28 @@ def test_nothing_is_counted_until_somebody_asks_for_a_peak(fake):
     for hook in MemoryHook.entered:
         hook.malloc_postprocess(device_id=0, size=9**9, mem_size=9**9, mem_ptr=0, pmem_id=0)  # that failed
     assert mg.cuda.max_memory_allocated() == 1300 and len(MemoryHook.entered) == 1
+
+
+def test_a_graphs_pool_answers_for_its_own_gpu(fake, monkeypatch):
+    """CuPy's pools count what is in use on the current GPU."""
+
+    class Pool:
+        def used_bytes(self):
+            return 512 if FakeGPU.current == 0 else 0
+
+        def free_all_blocks(self):
+            pass
+
+    monkeypatch.setattr(fake.cuda, "MemoryPool", Pool)
+    owner = Pool()
+    memory.private_pool(fake, owner)
+    del owner
+    with fake.cuda.Device(1):
+        memory.release_unused()
+    assert len(memory._private) == 1
+    monkeypatch.setattr(Pool, "used_bytes", lambda pool: 0)
+    memory.release_unused()
+    assert memory._private == []
 
 
 @pytest.mark.cuda

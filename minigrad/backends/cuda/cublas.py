@@ -72,6 +72,11 @@ class Cublas(threading.local):
         handle.use(self._cupy.cuda.get_current_stream())
         return handle
 
+    def workspace(self, stream: Any) -> Any:
+        """What products on a stream write to: a graph that was recorded on it must keep it alive. None if there were none."""
+        handle = self._handles.get(self._cupy.cuda.runtime.getDevice())
+        return None if handle is None else handle.workspaces.get(stream.ptr)
+
     def multiply(self, a: Any, b: Any, out: Any, tf32: bool = False, accumulate: bool = False) -> None:
         """``out = a @ b`` for matrices (M, K) and (K, N), or stacks of as many of them; added to ``out`` to accumulate.
 
@@ -131,7 +136,7 @@ class _Handle:
         self.library = load_library()
         self._cupy = cupy
         self._stream: int | None = None
-        self._workspaces: dict[int, Any] = {}
+        self.workspaces: dict[int, Any] = {}
         _check(self.library.cublasCreate_v2(ctypes.byref(self.pointer)), "cublasCreate", "no memory, or no GPU")
 
     def __del__(self) -> None:
@@ -142,9 +147,9 @@ class _Handle:
         """Multiply on a stream from now on, in memory that belongs to it: two streams must not share a workspace."""
         if stream.ptr == self._stream:
             return
-        workspace = self._workspaces.get(stream.ptr)
+        workspace = self.workspaces.get(stream.ptr)
         if workspace is None:
-            workspace = self._workspaces[stream.ptr] = self._cupy.empty(WORKSPACE, dtype="uint8")
+            workspace = self.workspaces[stream.ptr] = self._cupy.empty(WORKSPACE, dtype="uint8")
         _check(self.library.cublasSetStream_v2(self.pointer, stream.ptr), "cublasSetStream", "")
         status = self.library.cublasSetWorkspace_v2(self.pointer, workspace.data.ptr, WORKSPACE)  # after the stream
         _check(status, "cublasSetWorkspace", "")

@@ -25,6 +25,7 @@ class Recorder:
 
     def __init__(self, backend: Any):
         self._cuda = backend.cupy.cuda
+        self._cublas = backend.cublas
         self._stream = self._cuda.Stream(non_blocking=True)
         self._pool = private_pool(backend.cupy, self)
 
@@ -57,6 +58,7 @@ class Recorder:
                 with suppress(Exception):
                     self._stream.end_capture()
                 raise
+            self._workspace = self._cublas.workspace(self._stream)
             try:
                 return self._stream.end_capture(), result
             except Exception as error:

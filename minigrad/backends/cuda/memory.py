@@ -11,7 +11,9 @@ import weakref
 from typing import Any
 
 _thread = threading.local()
-_private: list[tuple[Any, weakref.ref]] = []
+_private: list[tuple[Any, Any, weakref.ref]] = []
+"""Pools of graphs: the GPU that each is on, the pool, which answers for the current GPU only, and whose it is."""
+_lock = threading.Lock()
 
 
 def private_pool(cupy: Any, owner: Any) -> Any:
@@ -22,32 +24,40 @@ def private_pool(cupy: Any, owner: Any) -> Any:
     """
     release_unused()
     pool = cupy.cuda.MemoryPool()
-    _private.append((pool, weakref.ref(owner)))
+    with _lock:
+        _private.append((cupy.cuda.Device(), pool, weakref.ref(owner)))
     weakref.finalize(owner, pool.free_all_blocks).atexit = False
     return pool
 
 
 def release_unused() -> None:
     """Forget the pools whose owners are gone and in which nothing lies."""
-    _private[:] = [(pool, owner) for pool, owner in _private if owner() is not None or pool.used_bytes()]
+    with _lock:
+        _private[:] = [entry for entry in _private if entry[2]() is not None or _used_in(*entry[:2])]
+
+
+def _used_in(device: Any, pool: Any) -> int:
+    with device:
+        return pool.used_bytes()
 
 
 def used(cupy: Any) -> int:
     """The bytes of all arrays, in the pool's units of 512."""
-    return cupy.get_default_memory_pool().used_bytes() + sum(pool.used_bytes() for pool, _ in _private)
+    return cupy.get_default_memory_pool().used_bytes() + sum(pool.used_bytes() for _, pool, _ in list(_private))
 
 
 def reserved(cupy: Any) -> int:
     """The bytes that the pools have of the GPU's memory, for arrays that are there or to come."""
-    return cupy.get_default_memory_pool().total_bytes() + sum(pool.total_bytes() for pool, _ in _private)
+    return cupy.get_default_memory_pool().total_bytes() + sum(pool.total_bytes() for _, pool, _ in list(_private))
 
 
 def release_free(cupy: Any) -> None:
     """Give memory back in which no array lies; not a living graph's, which it computes in."""
     cupy.get_default_memory_pool().free_all_blocks()
-    for pool, owner in _private:
+    for device, pool, owner in list(_private):
         if owner() is None:
-            pool.free_all_blocks()
+            with device:
+                pool.free_all_blocks()
     release_unused()
 
 
