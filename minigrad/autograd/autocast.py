@@ -1,6 +1,6 @@
 """``autocast``: a context in which products are computed in float16, and what needs float32's range or digits in float32.
 
-Which operation does what stands in the operation's function, one line each (``ops/precision.py``). Here is what they ask.
+Which operation does what stands in the operation's function, one line each (``ops/autocasting.py``). Here is what they ask.
 """
 
 from __future__ import annotations

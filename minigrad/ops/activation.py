@@ -9,11 +9,11 @@ from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..dtypes import as_number
 from .arguments import as_dim, check_tensor
+from .autocasting import in_float32
 from .elementwise import erfc, exp, logistic, sigmoid
 from .masking import keep
 from .pointwise import Unary
 from .powers import square
-from .precision import in_float32
 from .rectifier import activate
 from .trigonometry import tanh
 

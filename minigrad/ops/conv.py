@@ -15,7 +15,7 @@ from ..autograd.operation import Operation
 from ..backends.generic.windows import Padding, Pair
 from ..dtypes import FLOATING
 from .arguments import as_integer, check_tensor
-from .precision import in_float16
+from .autocasting import in_float16
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]

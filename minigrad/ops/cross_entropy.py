@@ -11,9 +11,9 @@ from ..backends import backend_of
 from ..dtypes import FLOATING, int64
 from ..dtypes import bool as bool_dtype
 from .arguments import as_number, check_tensor
+from .autocasting import in_float32
 from .conversion import cast
 from .masking import keep
-from .precision import in_float32
 from .reducing import as_reduction, reduced
 from .softmax import log_softmax, softmax
 

@@ -10,10 +10,10 @@ from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, float16, float32, int64
 from .arguments import as_dim, check_tensor
+from .autocasting import in_float32
 from .broadcasting import rounded
 from .conversion import cast
 from .joining import cat
-from .precision import in_float32
 from .shape import reshaped
 
 __all__ = ["cumprod", "cumsum"]

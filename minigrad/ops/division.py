@@ -7,8 +7,8 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..dtypes import FLOATING
+from .autocasting import in_float32
 from .pointwise import Binary, Unary
-from .precision import in_float32
 
 __all__ = ["div", "floor_divide", "fmod", "reciprocal", "remainder"]
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from .arguments import as_dims, as_integer, check_tensor
+from .autocasting import in_float16, in_widest
 from .linalg import Matmul
-from .precision import in_float16, in_widest
 from .reduction import Sum
 
 __all__ = ["einsum", "tensordot"]

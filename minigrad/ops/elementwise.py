@@ -8,10 +8,10 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..dtypes import FLOATING, as_number
+from .autocasting import in_float32
 from .masking import keep
 from .pointwise import Binary, Unary
 from .powers import square
-from .precision import in_float32
 
 __all__ = ["exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "logaddexp", "nan_to_num", "sigmoid", "erf", "erfc"]
 

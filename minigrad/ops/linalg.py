@@ -9,9 +9,9 @@ from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from .arithmetic import scaled
+from .autocasting import in_float16, in_widest
 from .broadcasting import sum_to
 from .conversion import broadcasts_to
-from .precision import in_float16, in_widest
 
 __all__ = ["addmm", "baddbmm", "bmm", "dot", "matmul", "mm", "mv", "outer"]
 

@@ -9,8 +9,8 @@ from .._tensor import Tensor
 from ..autograd.deferred import weight_grad_later
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
+from .autocasting import in_float16
 from .linalg import matmul
-from .precision import in_float16
 
 __all__ = ["linear"]
 

@@ -12,8 +12,8 @@ from ..backends import backend_of
 from ..dtypes import FLOATING
 from .activation import logsigmoid
 from .arguments import as_number, check_tensor
+from .autocasting import in_float32, refuse_autocast
 from .elementwise import exp, log
-from .precision import in_float32, refuse_autocast
 from .reducing import REDUCTIONS, as_reduction, reduced
 
 __all__ = [

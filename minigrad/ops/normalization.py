@@ -16,11 +16,11 @@ from ..autograd.views import set_node
 from ..backends import backend_of
 from ..dtypes import FLOATING
 from .arguments import as_integer, as_integers, check_tensor
+from .autocasting import in_float32
 from .broadcasting import sum_to
 from .conversion import cast
 from .masking import keep_positive
 from .pooling import AvgPool2d
-from .precision import in_float32
 from .shape import reshaped
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]

@@ -11,10 +11,10 @@ from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
 from .arguments import check_tensor, reduced_dims
+from .autocasting import in_float32
 from .broadcasting import rounded, summed
 from .conversion import cast
 from .extreme_reduction import amax, amin
-from .precision import in_float32
 from .reduction import reduced_count, spread
 from .reduction import sum as sum_of
 

@@ -8,9 +8,9 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..dtypes import FLOATING
+from .autocasting import in_float32
 from .masking import keep
 from .pointwise import Binary, Unary
-from .precision import in_float32
 
 __all__ = ["pow", "rsqrt", "sqrt", "square"]
 

@@ -10,11 +10,11 @@ from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_number
 from .arguments import check_tensor
+from .autocasting import in_float16
 from .extrema import Clamp
 from .masking import keep, keep_positive
 from .normalization import normalized_relu
 from .pointwise import Unary
-from .precision import in_float16
 
 __all__ = [
     "hardsigmoid",

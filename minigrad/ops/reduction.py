@@ -12,10 +12,10 @@ from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, as_dtype, float16, float32
 from .arguments import as_dim, check_tensor, reduced_dims
+from .autocasting import in_float32
 from .broadcasting import rounded, summed
 from .conversion import cast
 from .joining import cat
-from .precision import in_float32
 from .shape import reshaped
 
 __all__ = ["all", "any", "count_nonzero", "mean", "prod", "std", "sum", "var", "var_mean"]

@@ -11,9 +11,9 @@ from ..autograd.operation import Operation
 from ..dtypes import as_number
 from .arguments import check_tensor
 from .arithmetic import scaled
+from .autocasting import in_widest
 from .gathering import Gather, one_dim, per_element
 from .indexing import Index, Indexed, IndexPut
-from .precision import in_widest
 from .selection import filling
 
 __all__ = ["index_add", "index_fill", "scatter", "scatter_add"]

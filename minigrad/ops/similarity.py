@@ -6,8 +6,8 @@ from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..dtypes import FLOATING
 from .arguments import as_dim, check_tensor
+from .autocasting import in_float32
 from .broadcasting import broadcast_tensors
-from .precision import in_float32
 
 __all__ = ["cosine_similarity", "normalize"]
 

@@ -9,9 +9,9 @@ from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
 from .arguments import as_dim, check_tensor
+from .autocasting import in_float32
 from .conversion import cast
 from .elementwise import exp
-from .precision import in_float32
 
 __all__ = ["log_softmax", "softmax", "softmin"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.modes import modes
+from .autocasting import in_float32
 from .pointwise import Binary, Unary
 from .powers import rsqrt
-from .precision import in_float32
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "hypot", "sin", "sinh", "tan", "tanh",

@@ -26,7 +26,6 @@ TYPES: dict[np.dtype, tuple[str, str]] = {
 DEFAULT_SHARED_MEMORY = 48 << 10
 """The bytes of shared memory that a block may have without asking."""
 
-
 DTYPES = {
     "exact_gemm": ("float32",),
     "hopper_gemm": ("float16", "float32"),
@@ -47,15 +46,14 @@ ARCHITECTURES = {"hopper_gemm": "sm_90a"}
 NVRTC = (12, 9)
 """The first run-time compiler that is known to ignore the -arch=sm_90 that CuPy adds to ours; that of CUDA 12.4 refuses two."""
 
+OPTIONS = ("--std=c++17",)
+"""The compiler's."""
+
 
 def texts() -> list[tuple[str, np.dtype]]:
     """The names of all texts, with every dtype that they are for."""
     families = sorted(path.stem for path in KERNELS.glob("*.cu"))
     return [(family, dtype) for family in families for dtype in TYPES if dtype.name in DTYPES.get(family, (dtype.name,))]
-
-
-OPTIONS = ("--std=c++17",)
-"""The compiler's."""
 
 
 def options(family: str) -> tuple[str, ...]:
@@ -84,7 +82,7 @@ class Kernels:
     """The compiled kernels of a process.
 
     Args:
-        cupy: the module, which compiles for the current GPU and launches on the current stream.
+        cupy: the module, which launches on the current stream, and compiles a text for each GPU that a kernel of it runs on.
     """
 
     def __init__(self, cupy: Any):

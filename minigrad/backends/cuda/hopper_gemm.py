@@ -7,10 +7,9 @@ both directions): with them it takes, of these tiles, the one that was measured 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .implicit_gemm import MULTIPROCESSORS, PAD, STEP, ImplicitGemm, Plan, _pitch, _sizes, is_supported
-from .layout import is_aligned
+from .implicit_gemm import MULTIPROCESSORS, PAD, STEP, ImplicitGemm, Plan, is_supported, sizes_of
 
 if TYPE_CHECKING:
     from .convolution import Geometry
@@ -87,30 +86,14 @@ def plan_convolve(
 
     best = min(tiles, key=lambda tile: tile.clocks(blocks(tile) * phases * g.G, steps))
     name = f"convolve_{best.rows}x{best.columns}"
-    return Plan(name, (blocks(best), phases, g.G), best.threads, best.memory(itemsize), _sizes(N, OC, g, pitches))
+    return Plan(name, (blocks(best), phases, g.G), best.threads, best.memory(itemsize), sizes_of(N, OC, g, pitches))
 
 
 class HopperGemm(ImplicitGemm):
     """The same three kernels, of which two have tiles for Hopper (``compiler.is_usable("hopper_gemm", cupy)``)."""
 
-    def forward(self, x: Any, w: Any, bias: Any, N: int, g: Geometry) -> Any:
-        OC = w.shape[0]
-        plan = plan_convolve(N, OC, g, (_pitch(x), OC), x.itemsize, False, TILES)
-        if plan is None or not is_aligned(x, w):
-            return super().forward(x, w, bias, N, g)
-        y = self._xp.empty((N * g.OH * g.OW, OC), dtype=x.dtype)
-        self._launch(plan, x, w, bias, y, False)
-        return y
-
-    def input_grad(self, dy: Any, w: Any, N: int, g: Geometry) -> Any:
-        plan = plan_convolve(N, dy.shape[1], g, (g.C, _pitch(dy)), dy.itemsize, True, TILES)
-        if plan is None or not is_aligned(dy, w):
-            return super().input_grad(dy, w, N, g)
-        dx = self._xp.empty((N * g.H * g.W, g.C), dtype=dy.dtype)
-        self._launch(plan, dy, w, None, dx, True)
-        return dx
-
-    def _launch(self, plan: Plan, source: Any, w: Any, bias: Any, target: Any, backward: bool) -> None:
-        kernel = self._kernels("hopper_gemm", plan.name, source.dtype)
-        arguments = (source, w, bias, target, plan.sizes, backward)
-        kernel(plan.grid, (plan.threads,), *arguments, shared_memory=plan.shared_memory)
+    def plan(
+        self, N: int, OC: int, g: Geometry, pitches: tuple[int, int], itemsize: int, backward: bool
+    ) -> tuple[str, Plan | None]:
+        plan = plan_convolve(N, OC, g, pitches, itemsize, backward, TILES)
+        return super().plan(N, OC, g, pitches, itemsize, backward) if plan is None else ("hopper_gemm", plan)

@@ -148,7 +148,7 @@ def plan_convolve(
     best = min(tiles, key=seconds)
     name = f"convolve_{best.rows}x{best.columns}"
     grid = (blocks(best), phases, g.G)
-    return Plan(name, grid, best.threads, best.convolve_memory(itemsize), _sizes(N, OC, g, pitches))
+    return Plan(name, grid, best.threads, best.convolve_memory(itemsize), sizes_of(N, OC, g, pitches))
 
 
 @lru_cache(1024)
@@ -184,10 +184,10 @@ def plan_weight_grad(
     part = -(-steps // parts) * depth
     name = f"weight_grad_{best.rows}x{best.columns}"
     grid = (blocks(best), -(-pixels // part), g.G)
-    return Plan(name, grid, best.threads, best.weight_grad_memory(), _sizes(N, OC, g, pitches), part)
+    return Plan(name, grid, best.threads, best.weight_grad_memory(), sizes_of(N, OC, g, pitches), part)
 
 
-def _sizes(N: int, OC: int, g: Geometry, pitches: tuple[int, int]) -> np.ndarray:
+def sizes_of(N: int, OC: int, g: Geometry, pitches: tuple[int, int]) -> np.ndarray:
     C, OC = g.C // g.G, OC // g.G
     numbers = (N, g.H, g.W, C, g.OH, g.OW, OC, g.KH, g.KW, g.SH, g.SW, g.top, g.left, g.DH, g.DW, *pitches)
     return np.array(numbers, np.int32).view(f"V{4 * len(numbers)}")
@@ -211,29 +211,35 @@ class ImplicitGemm:
         self._kernels = kernels
         self.most_memory = most_memory
 
+    def plan(
+        self, N: int, OC: int, g: Geometry, pitches: tuple[int, int], itemsize: int, backward: bool
+    ) -> tuple[str, Plan | None]:
+        """The text and the launch of ``plan_convolve``."""
+        return self.text, plan_convolve(N, OC, g, pitches, itemsize, backward, self.convolve_tiles, self.most_memory)
+
     def forward(self, x: Any, w: Any, bias: Any, N: int, g: Geometry) -> Any:
         """(N·H·W, C) with weights (OC, KH, KW, C/G), contiguous, and a bias (OC,) or None: (N·OH·OW, OC)."""
         OC = w.shape[0]
-        plan = plan_convolve(N, OC, g, (_pitch(x), OC), x.itemsize, False, self.convolve_tiles, self.most_memory)
+        text, plan = self.plan(N, OC, g, (pitch_of(x), OC), x.itemsize, False)
         if plan is None or not is_aligned(x, w):
             return None
         y = self._xp.empty((N * g.OH * g.OW, OC), dtype=x.dtype)
-        self._convolve(plan, x, w, bias, y, False)
+        self._convolve(text, plan, x, w, bias, y, False)
         return y
 
     def input_grad(self, dy: Any, w: Any, N: int, g: Geometry) -> Any:
         """(N·OH·OW, OC) with weights (G, C/G, KH, KW, OC/G), contiguous: (N·H·W, C)."""
-        plan = plan_convolve(N, dy.shape[1], g, (g.C, _pitch(dy)), dy.itemsize, True, self.convolve_tiles, self.most_memory)
+        text, plan = self.plan(N, dy.shape[1], g, (g.C, pitch_of(dy)), dy.itemsize, True)
         if plan is None or not is_aligned(dy, w):
             return None
         dx = self._xp.empty((N * g.H * g.W, g.C), dtype=dy.dtype)
-        self._convolve(plan, dy, w, None, dx, True)
+        self._convolve(text, plan, dy, w, None, dx, True)
         return dx
 
     def weight_grad(self, dy: Any, x: Any, N: int, g: Geometry) -> Any:
         """(N·OH·OW, OC) and (N·H·W, C): (OC, C/G, KH, KW)."""
         OC, CG, taps = dy.shape[1], g.C // g.G, g.KH * g.KW
-        plan = plan_weight_grad(N, OC, g, (_pitch(x), _pitch(dy)), x.itemsize, self.weight_grad_tiles, self.most_memory)
+        plan = plan_weight_grad(N, OC, g, (pitch_of(x), pitch_of(dy)), x.itemsize, self.weight_grad_tiles, self.most_memory)
         if plan is None or not is_aligned(dy, x):
             return None
         count = plan.grid[1]
@@ -245,13 +251,13 @@ class ImplicitGemm:
         add((OC * -(-CG // 32),), (256,), parts, dw, count, OC, taps, CG, shared_memory=32 * taps * 4)
         return dw
 
-    def _convolve(self, plan: Plan, source: Any, w: Any, bias: Any, target: Any, backward: bool) -> None:
-        kernel = self._kernels(self.text, plan.name, source.dtype)
+    def _convolve(self, text: str, plan: Plan, source: Any, w: Any, bias: Any, target: Any, backward: bool) -> None:
+        kernel = self._kernels(text, plan.name, source.dtype)
         arguments = (source, w, bias, target, plan.sizes, backward)
         kernel(plan.grid, (plan.threads,), *arguments, shared_memory=plan.shared_memory)
 
 
-def _pitch(pixels: Any) -> int:
+def pitch_of(pixels: Any) -> int:
     """The numbers from row to row; 0, which no kernel takes, if those of a row are apart."""
     if pixels.shape[1] > 1 and pixels.strides[1] != pixels.itemsize:
         return 0
