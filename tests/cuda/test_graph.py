@@ -1,6 +1,7 @@
 """Training steps as CUDA graphs: on a stand-in that notes what a capture asks for and does it again, and on a GPU."""
 
 import gc
+import threading
 import weakref
 
 import numpy as np
@@ -412,6 +413,23 @@ def test_arguments_are_checked(fake):
         mg.cuda.make_graphed(lambda x, y: x, (mg.ones(2), 1.0))
     with pytest.raises(ValueError, match="expected a warmup of at least 1, got 0"):
         mg.cuda.make_graphed(lambda x: x, mg.ones(2), warmup=0)
+
+
+def test_an_optimizer_of_another_thread_is_no_part_of_the_graph(fake):
+    training, w = Training(), mg.ones(2, requires_grad=True)
+    other = optim.SGD([w], lr=0.5)
+    w.grad = mg.ones(2)
+
+    def step(x, y):
+        thread = threading.Thread(target=other.step)
+        thread.start()
+        thread.join()
+        return training.step(x, y)
+
+    graphed = mg.cuda.make_graphed(step, batches(1)[0], warmup=1)
+    assert w.tolist() == [0, 0]  # twice, and nothing of it was put back
+    graphed(*batches(1)[0])
+    assert w.tolist() == [0, 0]
 
 
 # --- on a GPU ------------------------------------------------------------------------------------------------------------
