@@ -60,12 +60,10 @@ def cpu() -> Iterator[Finding]:
 
 def _model() -> str:
     """The processor's name."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
+    described = Path("/proc/cpuinfo")  # Linux has it
+    for line in described.read_text().splitlines() if described.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
 
 

@@ -1,4 +1,7 @@
-"""The CUDA backend: CuPy's arrays and functions. CuPy is imported here alone, and only when a CUDA device is asked for."""
+"""The CUDA backend: CuPy's arrays and streams, kernels of our own, and cuBLAS.
+
+CuPy is imported in this package alone, and only when a CUDA device is asked for.
+"""
 
 from __future__ import annotations
 

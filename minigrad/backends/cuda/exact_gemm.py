@@ -22,6 +22,7 @@ WEIGHT_GRAD = (
     Tile(32, 128, 128, 3, 3, 0.27, 0.75),
     Tile(16, 128, 128, 3, 3, 0.23, 0.75),
 )
+"""The speeds of both were fitted to what these tiles took on an H200, for CIFAR's and ResNet-50's layers."""
 
 
 class ExactGemm(ImplicitGemm):
