@@ -23,6 +23,7 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
+from .attention import MultiheadAttention
 from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .distance import CosineSimilarity
@@ -71,7 +72,7 @@ __all__ = [
     "ParameterDict",
     "ParameterList",
     "Sequential",
-    # linear, convolution
+    # linear, convolution, attention
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
@@ -79,6 +80,7 @@ __all__ = [
     "Flatten",
     "Identity",
     "Linear",
+    "MultiheadAttention",
     "Unflatten",
     # normalisation, dropout
     "BatchNorm1d",

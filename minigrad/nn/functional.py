@@ -46,6 +46,7 @@ from ..ops import (
     prelu,
     relu,
     relu6,
+    scaled_dot_product_attention,
     selu,
     sigmoid,
     silu,
@@ -61,7 +62,7 @@ from ..ops import (
 )
 
 __all__ = [
-    # linear, convolution
+    # linear, convolution, attention
     "conv1d",
     "conv2d",
     "conv_transpose2d",
@@ -69,6 +70,7 @@ __all__ = [
     "linear",
     "one_hot",
     "pad",
+    "scaled_dot_product_attention",
     # normalisation, dropout
     "batch_norm",
     "dropout",

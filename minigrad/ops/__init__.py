@@ -6,6 +6,7 @@ from .activation import *
 from .adaptive_pooling import *
 from .arithmetic import *
 from .arithmetic import Abs, Add, Mul, Neg, Sub, add_in_place, scaled
+from .attention import *
 from .broadcasting import *
 from .comparison import *
 from .conv import *
@@ -70,7 +71,7 @@ FAMILIES = {
     "indexing": ("indexing", "selection", "gathering", "scattering", "embedding"),
     "linear algebra": ("linalg", "einsum", "linear"),
     "activations": ("rectifier", "activation", "softmax"),
-    "layers' operations": ("conv", "pooling", "adaptive_pooling", "normalization"),
+    "layers' operations": ("conv", "pooling", "adaptive_pooling", "normalization", "attention"),
     "losses": ("loss", "cross_entropy", "similarity"),
 }
 """The files with public operations, by subject. (The other names above are what Tensor's in-place methods need.)"""

@@ -16,7 +16,8 @@ from tests.ops.test_table import CASES
 
 # PyTorch's lists for CUDA (aten/src/ATen/autocast_mode.h), of what minigrad has.
 LOW = {
-    "conv1d", "conv2d", "conv_transpose2d", "prelu", "addmm", "matmul", "einsum", "mm", "mv", "linear", "baddbmm", "bmm"
+    "conv1d", "conv2d", "conv_transpose2d", "prelu", "addmm", "matmul", "einsum", "mm", "mv", "linear", "baddbmm", "bmm",
+    "scaled_dot_product_attention",
 }  # fmt: skip
 WIDE = {
     "acos", "asin", "cosh", "exp", "expm1", "log", "log10", "log2", "log1p", "reciprocal", "rsqrt", "sinh", "tan", "pow",
