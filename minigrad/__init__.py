@@ -43,6 +43,7 @@ from .dtypes import (
 from .ops.activation import *
 from .ops.adaptive_pooling import *
 from .ops.arithmetic import *
+from .ops.attention import *
 from .ops.broadcasting import *
 from .ops.comparison import *
 from .ops.conv import *
@@ -87,10 +88,11 @@ from .ops.trigonometry import *
 
 __version__ = "0.1.0"
 
-_ROOMS = ("amp", "cpu", "cuda", "io", "nn", "optim", "testing", "utils", "vision")
+_ROOMS = ("amp", "costs", "cpu", "cuda", "io", "nn", "optim", "testing", "utils", "vision")
 _ELSEWHERE = {
     "load": "io",
     "save": "io",
+    "summary": "costs",
     "get_float32_matmul_precision": "backends.cuda.precision",
     "set_float32_matmul_precision": "backends.cuda.precision",
 }

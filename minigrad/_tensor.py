@@ -336,12 +336,12 @@ class Tensor:
             force: also where that needs a copy from a device, or leaves the graph.
 
         Raises:
-            RuntimeError: if the tensor requires grad; TypeError if it is not on the CPU.
+            RuntimeError: if the tensor requires grad or is on the meta device; TypeError if it is on another one than the CPU.
         """
         if not force:
             if self.requires_grad:
                 raise RuntimeError("numpy: the tensor requires grad; use .detach().numpy()")
-            if self.device.type != "cpu":
+            if self.device.type not in ("cpu", "meta"):  # what the meta device lacks, to_host says
                 raise TypeError(f"numpy: expected a tensor on the cpu, got one on {self.device}; use .cpu().numpy()")
         return backend_of(self.array).to_host(self.array)
 

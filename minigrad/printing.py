@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 def describe(tensor: Tensor) -> str:
     """``tensor([1., 2.], device='cuda:0', dtype=float64, grad_fn=<Mul>)``: what is the default goes without saying."""
     name = "tensor" if type(tensor).__name__ == "Tensor" else f"{type(tensor).__name__} containing:\ntensor"
-    array = backend_of(tensor.array).to_host(tensor.array)
-    prefix = "tensor("
-    numbers = np.array2string(array, separator=", ", precision=4, suppress_small=True, threshold=1000, prefix=prefix)
+    array, is_meta = tensor.array, tensor.device.type == "meta"
     extras = []
-    if array.size == 0 and array.ndim > 1:
-        extras.append(f"size={array.shape}")
+    if is_meta:
+        numbers = "..."
+    else:
+        array = backend_of(array).to_host(array)
+        prefix = "tensor("
+        numbers = np.array2string(array, separator=", ", precision=4, suppress_small=True, threshold=1000, prefix=prefix)
+        if array.size == 0 and array.ndim > 1:
+            extras.append(f"size={array.shape}")
     if tensor.device.type != "cpu":
         extras.append(f"device='{tensor.device}'")
+    if is_meta:
+        extras.append(f"size={array.shape}")
     if array.dtype not in (get_default_dtype(), int64, bool_dtype):
         extras.append(f"dtype={array.dtype}")
     if tensor.grad_fn is not None:

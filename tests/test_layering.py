@@ -19,6 +19,7 @@ RANKS = {
     "printing": 1,
     "_tensor": 1,
     "amp": 2,
+    "costs": 3,
     "cuda": 2,
     "doctor": 2,
     "io": 2,

@@ -1,16 +1,18 @@
 """Which backend computes an array: found from the array's type, or from a device's name, never from a global switch.
 
-A backend is one class (see ``base.py``) and one call of ``register``. The CPU is registered here; CUDA registers itself
-the first time that somebody asks for it, so that CuPy is imported by no one who does not use it.
+A backend is one class (see ``base.py``) and one call of ``register``. The CPU is registered here; CUDA and meta are the first
+time that somebody asks for them, so that CuPy is imported by no one who does not use it.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from .base import Backend, Device
 from .cpu import CPUBackend
 
+_WHEN_ASKED_FOR = {"cuda": "CUDABackend", "meta": "MetaBackend"}
 _by_name: dict[str, Backend] = {}
 by_array_type: dict[type, Backend] = {}
 
@@ -45,18 +47,16 @@ def backend_of(array: Any) -> Backend:
 
 
 def backend_for(device: Any) -> tuple[Backend, Device]:
-    """The backend and the full device meant by ``'cpu'``, ``'cuda'``, ``'cuda:1'`` or a Device.
+    """The backend and the full device meant by ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'meta'`` or a Device.
 
     Raises:
         ValueError: if the name is unknown; RuntimeError if CuPy or a GPU is missing, with the pip line.
     """
     device = Device.parse(device)
     if device.type not in _by_name:
-        if device.type != "cuda":
-            raise ValueError(f"device: expected one of {', '.join(sorted({*_by_name, 'cuda'}))}, got {device.type!r}")
-        from .cuda import CUDABackend
-
-        register(CUDABackend())
+        if device.type not in _WHEN_ASKED_FOR:
+            raise ValueError(f"device: expected one of {', '.join(sorted({*_by_name, *_WHEN_ASKED_FOR}))}, got {device.type!r}")
+        register(getattr(import_module(f".{device.type}", __name__), _WHEN_ASKED_FOR[device.type])())
     backend = _by_name[device.type]
     return backend, backend.resolve(device)
 
@@ -67,8 +67,8 @@ def any_pins(array: Any) -> bool:
 
 
 def names_device(text: Any) -> bool:
-    """Whether a value is a string that names a device, of a registered backend or of CUDA."""
-    return isinstance(text, str) and text.partition(":")[0] in {*_by_name, "cuda"}
+    """Whether a value is a string that names a device."""
+    return isinstance(text, str) and text.partition(":")[0] in {*_by_name, *_WHEN_ASKED_FOR}
 
 
 register(CPUBackend())

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
+
+_entered: ContextVar[tuple[Device, ...]] = ContextVar("_entered", default=())
+"""The devices whose ``with`` blocks this thread is in, the innermost first."""
 
 
 class Device:
     """A device, as in PyTorch: a type and, where there may be several, an index.
+
+    In a ``with`` block new tensors are made on it unless their ``device`` says otherwise: a network made on ``meta`` has
+    shapes, but takes no memory.
 
     Args:
         type: ``'cpu'``, ``'cuda'`` or ``'cuda:1'``.
@@ -20,6 +27,10 @@ class Device:
     1
     >>> minigrad.zeros(2).device == "cpu"
     True
+    >>> with minigrad.device("meta"):
+    ...     layer = minigrad.nn.Linear(1_000_000, 1_000_000)
+    >>> layer.weight.device
+    device('meta')
     """
 
     __slots__ = ("index", "type")
@@ -33,14 +44,28 @@ class Device:
 
     @classmethod
     def parse(cls, device: Any) -> Device:
-        """A Device from a Device, a string, a CUDA device's number, or None for the CPU."""
+        """A Device from a Device, a string, a CUDA device's number, or None: that of a ``with`` block, or else the CPU."""
         if isinstance(device, Device):
             return device
         if isinstance(device, int) and not isinstance(device, bool):
             return cls("cuda", device)
-        if device is None or isinstance(device, str):
+        if device is None:
+            return cls.entered() or cls("cpu")
+        if isinstance(device, str):
             return cls(device or "cpu")
         raise TypeError(f"device: expected a string, a number or a device, got {type(device).__name__}")
+
+    @staticmethod
+    def entered() -> Device | None:
+        """The device of the innermost ``with`` block."""
+        return next(iter(_entered.get()), None)
+
+    def __enter__(self) -> Device:
+        _entered.set((self, *_entered.get()))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _entered.set(_entered.get()[1:])
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

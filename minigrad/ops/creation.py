@@ -8,13 +8,14 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.operation import wrap
-from ..backends import backend_for, backend_of, by_array_type
+from ..backends import Device, backend_for, backend_of, by_array_type
 from ..dtypes import SUPPORTED, get_default_dtype, promote_types, scalar_dtype
 from .arguments import as_optional_dtype
 
 __all__ = ["as_tensor", "from_dlpack", "from_numpy", "tensor"]
 
 _PYTHON_NUMBERS = {float, int, bool}
+_ARRAY_PROTOCOLS = "__array__", "__array_interface__"  # the second is that of Pillow's images
 _DLPACK_DEVICES = {1: "cpu", 2: "cuda"}
 
 
@@ -25,7 +26,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         data: a number, nested sequences of numbers, an array, or a Tensor.
         dtype: the element type. If left out: the default float dtype for Python floats, int64 for ints, bool for bools; arrays
             and Tensors keep theirs.
-        device: where to put it; if left out, where a Tensor or an array is already, else on the CPU.
+        device: where to put it; if left out, on the device of a ``with`` block around the call, else where a Tensor or an array
+            is already, else on the CPU.
         requires_grad: whether the gradient with respect to it is wanted.
 
     Returns:
@@ -44,7 +46,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     dtype = as_optional_dtype("tensor", dtype)
     source, is_new = _as_source("tensor", data, dtype)
-    result = source.to(dtype=dtype, device=device)
+    result = source.to(dtype=dtype, device=Device.entered() if device is None else device)
     return (result.clone() if result is source and not is_new else result).requires_grad_(requires_grad)
 
 
@@ -66,7 +68,7 @@ def as_tensor(data: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """
     dtype = as_optional_dtype("as_tensor", dtype)
     source = data if isinstance(data, Tensor) else _as_source("as_tensor", data, dtype)[0]
-    return source.to(dtype=dtype, device=device)
+    return source.to(dtype=dtype, device=Device.entered() if device is None else device)
 
 
 def from_numpy(array: Any) -> Tensor:
@@ -126,7 +128,7 @@ def _as_source(name: str, data: Any, dtype: Any) -> tuple[Tensor, bool]:
         return data.detach(), False
     if isinstance(data, tuple(by_array_type)):
         data = backend_of(data).xp.asarray(data)
-    elif hasattr(data, "__array__") and not hasattr(data, "dtype"):
+    elif any(hasattr(data, name) for name in _ARRAY_PROTOCOLS) and not hasattr(data, "dtype"):
         data = backend_for("cpu")[0].xp.asarray(data)
     else:
         return wrap(_from_python(name, data, dtype)), True

@@ -20,8 +20,9 @@ from .autocasting import in_float32
 from .broadcasting import sum_to
 from .conversion import cast
 from .masking import keep_positive
-from .pooling import AvgPool2d
+from .padding import pad
 from .shape import reshaped
+from .slicing import narrow
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
 
@@ -422,13 +423,12 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     size = as_integer("local_response_norm", "size", size)
     if size < 1:
         raise ValueError(f"local_response_norm: expected size of at least 1, got {size}")
-    N, C = input.shape[:2]
-    if input.numel() == 0:
-        return input * 1
-    # Channels are the rows of a plane here, over which the average's window slides.
-    squares = reshaped(input * input, (N, 1, C, input.numel() // (N * C)))
-    average = AvgPool2d((size, 1), (1, 1), ((size // 2, (size - 1) // 2), (0, 0)), size).apply(squares)
-    return input / (reshaped(average, input.shape) * alpha + k) ** beta
+    C = input.shape[1]
+    squares = pad(input * input, (0, 0) * (input.ndim - 2) + (size // 2, (size - 1) // 2))
+    total = narrow(squares, 1, 0, C)
+    for shift in range(1, size):
+        total = total + narrow(squares, 1, shift, C)
+    return input / (total * (alpha / size) + k) ** beta
 
 
 def _normalized(

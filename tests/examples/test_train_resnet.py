@@ -243,7 +243,7 @@ def test_no_network(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device", "tpu"], "expected one of cpu, cuda, got 'tpu'"),
+        (["--device", "tpu"], "expected one of cpu, cuda, meta, got 'tpu'"),
         (["--lr", "-1"], "expected lr to be at least 0, got -1.0"),
         (["--threads", "0"], "expected a whole number from 1 up, got 0"),
         (["--seed", 2**64], "expected a seed from"),

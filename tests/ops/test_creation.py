@@ -1,10 +1,14 @@
 """What the table cannot say of new tensors: whose memory they have, in which order, and what they refuse."""
 
+import io
+import threading
+
 import numpy as np
 import pytest
 
 import minigrad
 from minigrad import Tensor
+from minigrad.utils import data
 from tests.strict_backend import strict_backend
 
 
@@ -63,6 +67,19 @@ def test_as_tensor_shares_what_it_can():
     assert array.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("protocol", ["__array__", "__array_interface__"])
+def test_what_speaks_numpys_protocols_is_data(protocol):
+    array = np.arange(6, dtype="uint8").reshape(2, 3)
+
+    def __array__(self, dtype=None, copy=None):
+        return array
+
+    value = __array__ if protocol == "__array__" else array.__array_interface__
+    x = minigrad.tensor(type("Picture", (), {protocol: value})())
+    array[0, 0] = 9
+    assert x.dtype == "uint8" and x.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
 def test_as_tensor_keeps_history():
     x = minigrad.tensor([1.0], requires_grad=True)
     minigrad.as_tensor(x * 2, dtype="float64").sum().backward()
@@ -119,3 +136,46 @@ def test_sizes_one_by_one_or_as_a_sequence():
         assert minigrad.zeros(size).shape == minigrad.zeros(*size).shape == (2, 3)
     assert minigrad.zeros(()).shape == minigrad.zeros().shape == ()
     assert minigrad.ones(minigrad.tensor(2), np.int64(3)).shape == (2, 3)
+
+
+# --- the device of a with block ------------------------------------------------------------------------------------------
+
+
+def test_device_as_context():
+    with minigrad.device("meta") as device:
+        assert device == "meta"
+        made = [minigrad.zeros(2), minigrad.arange(3), minigrad.randn(2), minigrad.tensor([1.0]), Tensor([1.0])]
+        made += [minigrad.as_tensor([1.0]), minigrad.tensor(np.ones(2)), minigrad.nn.Linear(2, 3).weight]
+        assert {str(tensor.device) for tensor in made} == {"meta"}
+        with minigrad.device("cpu"):
+            assert minigrad.zeros(2).device == "cpu"
+        assert minigrad.zeros(2).device == "meta"
+        there = minigrad.zeros(2, device="cpu")
+        assert there.device == minigrad.zeros_like(there).device == minigrad.from_numpy(np.ones(2)).device == "cpu"
+    assert minigrad.zeros(2).device == "cpu"
+
+
+def test_device_as_context_ends_with_an_error():
+    with pytest.raises(KeyError), minigrad.device("meta"):
+        raise KeyError
+    assert minigrad.zeros(2).device == "cpu"
+
+
+def test_device_as_context_is_of_one_thread():
+    found = []
+    with minigrad.device("meta"):
+        thread = threading.Thread(target=lambda: found.append(minigrad.zeros(2).device))
+        thread.start()
+        thread.join()
+    assert found == ["cpu"]
+
+
+def test_data_and_files_stay_on_the_cpu_in_a_device_context():
+    file = io.BytesIO()
+    minigrad.save({"weight": minigrad.ones(2)}, file)
+    file.seek(0)
+    samples = data.TensorDataset(minigrad.arange(4))
+    with minigrad.device("meta"):
+        assert minigrad.load(file)["weight"].tolist() == [1, 1]
+        loader = data.DataLoader(samples, batch_size=2, shuffle=True)
+        assert sorted(number for (batch,) in loader for number in batch.tolist()) == [0, 1, 2, 3]

@@ -84,7 +84,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         if isinstance(index, list):
-            index = ops.tensor(index, dtype="int64")
+            index = ops.tensor(index, dtype="int64", device="cpu")
         return tuple(tensor[index] for tensor in self.tensors)
 
     def __len__(self) -> int:

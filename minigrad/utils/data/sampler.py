@@ -93,10 +93,10 @@ class RandomSampler(Sampler[int]):
         if size == 0:
             return iter(())
         if self.replacement:
-            return iter(ops.randint(size, (wanted,), generator=self.generator).tolist())
+            return iter(ops.randint(size, (wanted,), generator=self.generator or ops.default_generator).tolist())
         order: list[int] = []
         while len(order) < wanted:
-            order += ops.randperm(size, generator=self.generator).tolist()
+            order += ops.randperm(size, generator=self.generator or ops.default_generator).tolist()
         return iter(order[:wanted])
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ class SubsetRandomSampler(Sampler[int]):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        order = ops.randperm(len(self.indices), generator=self.generator).tolist()
+        order = ops.randperm(len(self.indices), generator=self.generator or ops.default_generator).tolist()
         return (self.indices[i] for i in order)
 
     def __len__(self) -> int:
