@@ -30,7 +30,7 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"train_resnet: {missing.name} is not installed; the extra [examples] brings it: pip install -e '.[examples]'")
 
-ARCHITECTURES = [name for name in models.__all__ if name.startswith(("resnet", "plain"))]
+ARCHITECTURES = [f"{kind}{depth}" for kind in ("resnet", "plain") for depth in (20, 32, 44, 56, 110)]
 # dataset: (epochs, batch size, pixels of random shift, SGD's learning rate, SGD's weight decay); for CIFAR-10 the paper's
 DATASET_DEFAULTS = {"digits": (25, 32, 1, 0.05, 2e-3), "cifar10": (164, 128, 4, 0.1, 1e-4), "fake": (2, 64, 0, 0.1, 1e-4)}
 # optimizer: (learning rate, weight decay)

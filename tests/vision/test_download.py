@@ -8,10 +8,11 @@ import threading
 
 import pytest
 
-from minigrad.vision.datasets.download import checksum, fetch
+from minigrad.vision.download import checksum, fetch
 
 CONTENT = bytes(range(256)) * 5000  # more than one block
 MD5 = hashlib.md5(CONTENT).hexdigest()
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -63,10 +64,34 @@ def test_right_file(server, tmp_path):
     assert checksum(path) == MD5
 
 
-def test_wrong_checksum_leaves_no_file(server, tmp_path):
-    with pytest.raises(RuntimeError, match=f"expected md5 {'0' * 32} for {server}/file, got {MD5}"):
-        fetch(f"{server}/file", tmp_path / "file.bin", "0" * 32)
+@pytest.mark.parametrize("digits", [8, 64])
+def test_other_checksums_and_their_beginnings(server, tmp_path, digits):
+    path = tmp_path / "file.bin"
+    fetch(f"{server}/file", path, SHA256[:digits], "sha256")
+    assert path.read_bytes() == CONTENT
+    assert checksum(path, "sha256") == SHA256
+
+
+@pytest.mark.parametrize(
+    ("expected", "algorithm", "words", "found"),
+    [
+        ("0" * 32, "md5", f"md5 {'0' * 32}", MD5),
+        ("0" * 64, "sha256", f"sha256 {'0' * 64}", SHA256),
+        ("01234567", "sha256", "sha256 beginning with 01234567", SHA256),
+        (SHA256[1:9], "sha256", f"sha256 beginning with {SHA256[1:9]}", SHA256),
+    ],
+)
+def test_wrong_checksum_leaves_no_file(server, tmp_path, expected, algorithm, words, found):
+    with pytest.raises(RuntimeError, match=f"expected {words} for {server}/file, got {found}; get .* \\({words}\\) by"):
+        fetch(f"{server}/file", tmp_path / "file.bin", expected, algorithm)
     assert os.listdir(tmp_path) == []
+
+
+def test_folder_that_cannot_be_made(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"before")
+    with pytest.raises(RuntimeError, match="could not be fetched"):
+        fetch(f"{server}/file", tmp_path / "file" / "file.bin", MD5)
+    assert (tmp_path / "file").read_bytes() == b"before"
 
 
 @pytest.mark.parametrize("page", ["missing", "broken-off", "short"])

@@ -1,4 +1,4 @@
-"""Transforms: their values, draws of its own for every image, and bad input."""
+"""Transforms of tensors: their values, draws of its own for every image, and bad input."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from .download import checksum, fetch
+from ..download import checksum, fetch
 from .images import ImageDataset
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ... import nn
 from ..._tensor import Tensor
 from ...nn import functional as F
+from .registry import register_model
 
 
 class Shortcut(nn.Module):
@@ -108,51 +109,61 @@ class CIFARResNet(nn.Module):
         return self.fc(self.avgpool(x).flatten(1))  # (N, num_classes)
 
 
+@register_model()
 def resnet20(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """20 layers, 0.27 million parameters."""
     return CIFARResNet(20, num_classes, in_channels)
 
 
+@register_model()
 def resnet32(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """32 layers, 0.46 million parameters."""
     return CIFARResNet(32, num_classes, in_channels)
 
 
+@register_model()
 def resnet44(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """44 layers, 0.66 million parameters."""
     return CIFARResNet(44, num_classes, in_channels)
 
 
+@register_model()
 def resnet56(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """56 layers, 0.85 million parameters."""
     return CIFARResNet(56, num_classes, in_channels)
 
 
+@register_model()
 def resnet110(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """110 layers, 1.7 million parameters."""
     return CIFARResNet(110, num_classes, in_channels)
 
 
+@register_model()
 def plain20(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """The 20-layer network without shortcuts."""
     return CIFARResNet(20, num_classes, in_channels, residual=False)
 
 
+@register_model()
 def plain32(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """The 32-layer network without shortcuts."""
     return CIFARResNet(32, num_classes, in_channels, residual=False)
 
 
+@register_model()
 def plain44(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """The 44-layer network without shortcuts."""
     return CIFARResNet(44, num_classes, in_channels, residual=False)
 
 
+@register_model()
 def plain56(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """The 56-layer network without shortcuts."""
     return CIFARResNet(56, num_classes, in_channels, residual=False)
 
 
+@register_model()
 def plain110(num_classes: int = 10, in_channels: int = 3) -> CIFARResNet:
     """The 110-layer network without shortcuts."""
     return CIFARResNet(110, num_classes, in_channels, residual=False)

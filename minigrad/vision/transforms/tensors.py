@@ -1,16 +1,13 @@
-"""Image transforms on tensors, single images (C, H, W) or batches (N, C, H, W).
-
-The names are torchvision's. In a batch every image gets a draw of its own, so that a whole batch is augmented at once.
-"""
+"""Transforms of tensors, single images (C, H, W) or batches (N, C, H, W), which are augmented at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import ops
-from .._tensor import Tensor
-from ..nn import functional as F
+from ... import ops
+from ..._tensor import Tensor
+from ...nn import functional as F
 
 
 class Compose:
@@ -59,7 +56,7 @@ class Normalize:
             raise ValueError(f"Normalize: expected as many means as stds, none of these 0, got {self.mean} and {self.std}")
 
     def __call__(self, image: Tensor) -> Tensor:
-        channels = _check_image("Normalize", image)[-3]
+        channels = check_image("Normalize", image)[-3]
         if channels != len(self.mean):
             raise ValueError(f"Normalize: expected {len(self.mean)} channels, got {channels} (image {image.shape})")
         if not image.is_floating_point():
@@ -95,7 +92,7 @@ class Pad:
         self.fill = fill
 
     def __call__(self, image: Tensor) -> Tensor:
-        _check_image("Pad", image)
+        check_image("Pad", image)
         return F.pad(image, (self.padding,) * 4, value=self.fill)
 
     def __repr__(self) -> str:
@@ -126,7 +123,7 @@ class RandomCrop:
         self.generator = generator
 
     def __call__(self, image: Tensor) -> Tensor:
-        shape = _check_image("RandomCrop", image)
+        shape = check_image("RandomCrop", image)
         batch = self.pad(image if len(shape) == 4 else image.unsqueeze(0))
         count, _, height, width = batch.shape
         if height < self.size[0] or width < self.size[1]:
@@ -169,7 +166,7 @@ class RandomHorizontalFlip:
         self.generator = generator
 
     def __call__(self, image: Tensor) -> Tensor:
-        shape = _check_image("RandomHorizontalFlip", image)
+        shape = check_image("RandomHorizontalFlip", image)
         draws = ops.rand((*shape[:-3], 1, 1, 1), generator=self.generator, device=image.device)
         return ops.where(draws < self.p, image.flip(-1), image)
 
@@ -181,7 +178,8 @@ def _per_channel(numbers: Sequence[float] | Tensor) -> list[float]:
     return numbers.tolist() if isinstance(numbers, Tensor) else [float(n) for n in numbers]
 
 
-def _check_image(name: str, image: Any) -> tuple[int, ...]:
+def check_image(name: str, image: Any) -> tuple[int, ...]:
+    """The shape of an image or a batch; ValueError for anything else."""
     if not isinstance(image, Tensor) or image.ndim not in (3, 4):
         got = image.shape if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"{name}: expected an image (C, H, W) or a batch (N, C, H, W), got {got}")
