@@ -1,30 +1,33 @@
-"""``save`` and ``load``: where Tensors become the arrays that the file formats know, and arrays Tensors."""
+"""``save`` and ``load``: which format a file is to have, or has."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
-import numpy as np
-
-from .._tensor import Tensor
-from ..backends import Device, backend_for
-from ..dtypes import FLOATING
-from ..nn.parameter import Parameter
-from . import signatures, torch_zip
+from ..backends import backend_for
+from . import safetensors_reader, signatures, torch_stream, torch_tar, torch_zip
 from .errors import CheckpointError
-from .files import atomic_write
+from .file_bytes import map_file
+from .files import output_stream
 from .limits import Limits
-from .storage import TensorRecord
+from .safetensors import save_safetensors
+from .tensors import DeviceTensorMaker, TensorRecorder
 from .torch_pickle import encode
+
+READABLE = "a checkpoint of torch.save or minigrad.save, or a safetensors file"
+SAFETENSORS_SUFFIX = ".safetensors"
 
 
 def save(obj: Any, f: str | os.PathLike | BinaryIO) -> None:
-    """Save tensors, and plain data around them, in torch's checkpoint format.
+    """Save tensors, and plain data around them, in torch's zip format, or tensors by name in the safetensors format.
 
     ``torch.load(f, weights_only=True)`` reads the file, and so does ``minigrad.load``. Tensors that share memory share
     it again when they are loaded; a view whose base is not saved takes only its own bytes. Gradients are not saved,
     and NumPy scalars become Python numbers. A file is replaced only once the new one is complete.
+
+    A file's name that ends in ``.safetensors`` asks for that format, as ``minigrad.io.save_safetensors`` writes it. It
+    holds one flat dict of names to Tensors, none of which shares memory with another, and nothing else.
 
     Args:
         obj: a Tensor, Parameter, number, string, bytes, bool, None or dtype, or dicts (also OrderedDict and Counter),
@@ -33,6 +36,7 @@ def save(obj: Any, f: str | os.PathLike | BinaryIO) -> None:
 
     Raises:
         TypeError: if something in ``obj`` cannot be saved, before anything is written; the message says where it is.
+        ValueError: if tensors for a ``.safetensors`` file share memory, before anything is written.
 
     >>> import io, minigrad
     >>> file = io.BytesIO()
@@ -42,14 +46,12 @@ def save(obj: Any, f: str | os.PathLike | BinaryIO) -> None:
     ...
     TypeError: save: checkpoint['optimizer']['state'][0]: expected tensors, numbers, ...
     """
+    if isinstance(f, (str, os.PathLike)) and os.fsdecode(f).lower().endswith(SAFETENSORS_SUFFIX):
+        save_safetensors(obj, f)
+        return
     pickle, storages = encode(obj, TensorRecorder().record_of)
-    if isinstance(f, (str, os.PathLike)):
-        with atomic_write(f) as stream:
-            torch_zip.write(stream, pickle, storages)
-    elif hasattr(f, "write"):
-        torch_zip.write(f, pickle, storages)
-    else:
-        raise TypeError(f"save: expected a file's name or a binary stream to write to, got a {type(f).__name__}")
+    with output_stream(f, "save") as stream:
+        torch_zip.write(stream, pickle, storages)
 
 
 def load(
@@ -57,17 +59,28 @@ def load(
     map_location: Any = None,
     *,
     weights_only: bool = True,
+    mmap: bool = False,
+    unknown: Literal["refuse", "placeholder"] = "refuse",
     limits: Limits | None = None,
 ) -> Any:
-    """Load what ``minigrad.save`` or ``torch.save`` (of torch 1.6 or newer) wrote, without torch.
+    """Load what ``minigrad.save`` or ``torch.save`` (of any version of torch) wrote, without torch, or a safetensors file.
 
-    Nothing in the file is run: it can only ask for plain data and tensors, and for no more than ``limits`` allows.
-    bfloat16 is read as float32.
+    The file's content says which format it has. Nothing in it is run: it can only ask for plain data and tensors, and
+    for no more than ``limits`` allows. bfloat16 is read as float32. A safetensors file gives a dict of names to Tensors.
 
     Args:
         f: the file's name, or a binary stream that can seek.
         map_location: the device for the tensors. None is the CPU, wherever they were saved.
         weights_only: True; the argument is here for PyTorch's users.
+        mmap: map the file, whose name ``f`` must be, and read of its tensors only what is looked at. Writing to a
+            tensor never changes the file. The elements' checksums are not compared, and what is stored in another way
+            than it is used (bfloat16, bool, big-endian, not aligned) is read at once. On POSIX the file may be deleted
+            or replaced by another of its name, as ``minigrad.save`` does it, but must not be cut or written to: tensors
+            may change with it, and a look behind its end kills the process (SIGBUS). Windows keeps it from being
+            replaced. The legacy formats of torch cannot be mapped.
+        unknown: what becomes of names that the file has and minigrad does not know, as training checkpoints may have
+            beside the tensors (NumPy's scalars, ``argparse.Namespace``): ``"refuse"`` the file, or put an inert
+            ``minigrad.io.Placeholder`` in the place of everything that would be made with them.
         limits: how much the file may ask for.
 
     Returns:
@@ -76,6 +89,7 @@ def load(
 
     Raises:
         CheckpointError: if the file is of another format, is damaged, or asks for anything else.
+        TypeError: if ``mmap`` is True and ``f`` is a stream.
         ValueError: if ``weights_only`` is False.
 
     >>> import io, minigrad
@@ -89,68 +103,34 @@ def load(
         raise ValueError("load: expected weights_only=True (minigrad runs no code from a file), got False")
     if callable(map_location) or isinstance(map_location, dict):
         raise TypeError(f"load: expected a device as map_location, got a {type(map_location).__name__}")
-    maker = DeviceTensorMaker(backend_for(map_location)[1])
+    if unknown not in ("refuse", "placeholder"):
+        raise ValueError(f"load: expected unknown to be 'refuse' or 'placeholder', got {unknown!r}")
+    device = backend_for("cpu" if map_location is None else map_location)[1]
+    maker = DeviceTensorMaker(device, placeholders=unknown == "placeholder")
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as stream:
-            return load_stream(stream, f"load: {os.fspath(f)}", maker, limits or Limits())
+            return load_stream(stream, f"load: {os.fspath(f)}", maker, limits or Limits(), mmap)
     if not (hasattr(f, "read") and hasattr(f, "seek")):
         raise TypeError(f"load: expected a file's name or a binary stream that can seek, got a {type(f).__name__}")
+    if mmap:
+        raise TypeError(f"load: expected a file's name with mmap=True, got a {type(f).__name__}")
     return load_stream(f, "load", maker, limits or Limits())
 
 
-def load_stream(stream: BinaryIO, prefix: str, maker: DeviceTensorMaker, limits: Limits) -> Any:
+def load_stream(stream: BinaryIO, prefix: str, maker: DeviceTensorMaker, limits: Limits, mmap: bool = False) -> Any:
     """The object in a stream of any format that has a reader."""
-    start = stream.tell()
-    head = stream.read(signatures.BYTES_NEEDED)
-    if not isinstance(head, bytes):
-        raise TypeError(f"load: expected a stream of bytes, got one of {type(head).__name__} (open the file with 'rb')")
-    stream.seek(start)
     try:
-        if not head.startswith(signatures.ZIP):
-            expected = "a ZIP archive of torch.save or minigrad.save"
-            raise CheckpointError(f"expected {expected}, got {signatures.describe(head)}")
-        return torch_zip.read(stream, maker, limits)
+        head = signatures.read_head(stream, "load")
+        if head.startswith(signatures.ZIP):
+            return torch_zip.read(stream, maker, limits, map_file(stream) if mmap else None)
+        if signatures.is_safetensors(head):
+            return safetensors_reader.read(stream, maker, limits, map_file(stream) if mmap else None)
+        if mmap:
+            raise CheckpointError(f"expected a ZIP archive or a safetensors file to map, got {signatures.describe(head)}")
+        if head.startswith(signatures.LEGACY_TORCH_MAGIC):
+            return torch_stream.read(stream, maker, limits)
+        if signatures.is_tar(head):
+            return torch_tar.read(stream, maker, limits)
+        raise CheckpointError(f"expected {READABLE}, got {signatures.describe(head)}")
     except CheckpointError as error:
         raise CheckpointError(f"{prefix}: {error}") from None
-
-
-class TensorRecorder:
-    """Turns Tensors into records of arrays on the CPU, the same array for tensors over the same memory of a device."""
-
-    def __init__(self) -> None:
-        self.host_arrays: dict[tuple, np.ndarray] = {}
-
-    def record_of(self, value: Any) -> TensorRecord | None:
-        """A Tensor's record, or None for what is no Tensor."""
-        if not isinstance(value, Tensor):
-            return None
-        window = (str(value.device), value.data_ptr(), value.shape, value.stride(), value.dtype)
-        if window not in self.host_arrays:
-            self.host_arrays[window] = value.detach().numpy(force=True)
-        return TensorRecord(self.host_arrays[window], value.requires_grad, isinstance(value, Parameter))
-
-
-class DeviceTensorMaker:
-    """Makes Tensors and Parameters on a device, over the arrays' memory where that is the CPU's."""
-
-    tensor_type = Tensor
-
-    def __init__(self, device: Device):
-        self.device = device
-        self.moved: dict[tuple, tuple[np.ndarray, Tensor]] = {}
-
-    def tensor(self, array: np.ndarray, requires_grad: bool) -> Tensor:
-        if requires_grad and array.dtype not in FLOATING:
-            raise CheckpointError(f"expected a floating tensor where requires_grad is True, got {array.dtype}")
-        tensor = Tensor(array)
-        if self.device.type != "cpu":
-            window = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
-            if window not in self.moved:
-                self.moved[window] = array, tensor.to(self.device)
-            tensor = self.moved[window][1].detach()
-        return tensor.requires_grad_(requires_grad)
-
-    def parameter(self, tensor: Tensor, requires_grad: bool) -> Parameter:
-        if requires_grad and tensor.dtype not in FLOATING:
-            raise CheckpointError(f"expected a floating tensor where requires_grad is True, got {tensor.dtype}")
-        return Parameter(tensor.detach(), requires_grad)

@@ -11,5 +11,5 @@ class CheckpointError(ValueError):
     ...     minigrad.load(io.BytesIO(b"GIF89a"))
     ... except minigrad.io.CheckpointError as error:
     ...     print(error)
-    load: expected a ZIP archive of torch.save or minigrad.save, got a file that begins with b'GIF89a'
+    load: expected a checkpoint of torch.save or minigrad.save, or a safetensors file, got a file that begins with b'GIF89a'
     """

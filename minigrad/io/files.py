@@ -1,4 +1,4 @@
-"""Writing a file so that whoever looks sees the old one or the whole new one, never a part."""
+"""Writing a file so that whoever looks sees the old one or the whole new one, never a part; or to a stream."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
+
+
+@contextmanager
+def output_stream(f: str | os.PathLike | BinaryIO, function: str) -> Iterator[BinaryIO]:
+    """What to write to: a file that appears when the block ends, or the stream itself."""
+    if isinstance(f, (str, os.PathLike)):
+        with atomic_write(f) as stream:
+            yield stream
+    elif hasattr(f, "write"):
+        yield f
+    else:
+        raise TypeError(f"{function}: expected a file's name or a binary stream to write to, got a {type(f).__name__}")
 
 
 @contextmanager

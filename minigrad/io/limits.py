@@ -18,7 +18,7 @@ class Limits:
     """What ``minigrad.load`` accepts before it gives up on a file; the defaults are far above any honest checkpoint.
 
     Args:
-        pickle_bytes: the size of the pickled object, without the tensors' elements.
+        pickle_bytes: the size of the pickled object, or of a safetensors header, without the tensors' elements.
         objects: how many opcodes the pickle may have, and how many entries all containers together, counted wherever
             they appear: a list that stands in a thousand places counts a thousand times.
         depth: how deep containers may be nested; ``minigrad.save`` holds to the default, too.
@@ -47,11 +47,22 @@ class Budget:
         self._objects_left = limits.objects
         self._text_bytes_left = limits.pickle_bytes
         self._tensor_bytes_left = self.tensor_bytes
+        self._copies_left = 0
 
     def spend_objects(self, count: int) -> None:
         self._objects_left -= count
         if self._objects_left < 0:
             raise CheckpointError(f"expected at most {self.limits.objects} objects, got more (Limits.objects)")
+
+    def allow_copies(self, pickle_bytes: int) -> None:
+        """Let a pickle of this size copy as many entries: an honest one says each at its own place, once."""
+        self._copies_left = pickle_bytes
+
+    def spend_copies(self, count: int) -> None:
+        self.spend_objects(count)
+        self._copies_left -= count
+        if self._copies_left < 0:
+            raise CheckpointError("expected to copy fewer entries of containers than the pickle has bytes, got more")
 
     def spend_text(self, count: int) -> None:
         self._text_bytes_left -= count

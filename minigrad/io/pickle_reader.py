@@ -2,11 +2,14 @@
 
 Python's unpickler calls whatever a file names. This loop knows the opcodes of protocol 2 that data needs, looks names
 up in one exact table (never by importing), calls only what the table holds, and changes only the lists and dictionaries
-that the file itself began.
+that the file itself began. A table may have a Placeholder for an unknown name: whatever the file does with one, such as
+calling it or giving it attributes, gives another placeholder and has no effect.
 """
 
 from __future__ import annotations
 
+import io
+import re
 import struct
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
@@ -15,10 +18,15 @@ from typing import Any
 
 from .errors import CheckpointError
 from .limits import Budget
+from .placeholder import Placeholder, placeholder_from
+from .section import Section
 
 PROTOCOL = 2
+LONGEST_LINE = 200
+INTEGER = re.compile("-?[0-9]{1,20}")
+NEW_OBJECT = b"\x81"
 DICTIONARIES = (dict, OrderedDict, Counter)
-KEYS = (str, bytes, int, float, bool, type(None))
+KEYS = (str, bytes, int, float, bool, type(None), Placeholder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +56,32 @@ class PickleReader:
     """One reading of one pickle.
 
     Args:
-        data: the pickle.
+        data: the pickle, or a section of a file that begins with one; what follows it there is left alone.
         names: (module, name) to what stands for it: a Constructor if it may be called, any immutable value if not.
-        load_persistent: from a persistent id, a tuple, to what it stands for.
+            What it has no value for is refused, for the reason that its KeyError gives if that is a string.
+        load_persistent: from a persistent id, a tuple or a string, to what it stands for.
         budget: what the file may spend.
+        give_state: called with an object that is no OrderedDict and the state that the pickle gives it; without it,
+            no such object has one.
     """
 
     def __init__(
         self,
-        data: bytes,
+        data: bytes | Section,
         names: Mapping[tuple[str, str], Any],
-        load_persistent: Callable[[tuple], Any],
+        load_persistent: Callable[[Any], Any],
         budget: Budget,
+        give_state: Callable[[Any, Any], None] | None = None,
     ):
-        self.data = data
+        self.is_whole = isinstance(data, bytes)
+        self.source = Section(io.BytesIO(data), 0, len(data)) if isinstance(data, bytes) else data
+        self.start = self.source.position
+        self.furthest = self.start + budget.limits.pickle_bytes
         self.names = names
         self.load_persistent = load_persistent
         self.budget = budget
-        self.position = 0
+        budget.allow_copies(self.source.left)
+        self.give_state = give_state
         self.stack: list[Any] = []
         self.outer_stacks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -76,11 +92,11 @@ class PickleReader:
         Raises:
             CheckpointError: at the first byte that is not as expected.
         """
-        start = 0
+        start = self.start
         try:
             self.read_protocol()
             while True:
-                start = self.position
+                start = self.source.position
                 opcode = self.take(1)
                 if opcode == b".":
                     return self.finish()
@@ -90,11 +106,12 @@ class PickleReader:
                 self.budget.spend_objects(1)
                 handler(self)
         except CheckpointError as error:
-            raise CheckpointError(f"at byte {start} of the pickle: {error}") from None
+            raise CheckpointError(f"at byte {start - self.start} of the pickle: {error}") from None
 
     def read_protocol(self) -> None:
-        if self.take(1) != b"\x80":
-            raise CheckpointError(f"expected a pickle of protocol {PROTOCOL}, got one that begins with {self.data[:1]!r}")
+        first = self.take(1)
+        if first != b"\x80":
+            raise CheckpointError(f"expected a pickle of protocol {PROTOCOL}, got one that begins with {first!r}")
         protocol = self.take(1)[0]
         if protocol != PROTOCOL:
             raise CheckpointError(f"expected pickle protocol {PROTOCOL} (what torch.save uses), got {protocol}")
@@ -102,29 +119,25 @@ class PickleReader:
     def finish(self) -> Any:
         if len(self.stack) != 1 or self.outer_stacks:
             raise CheckpointError(f"expected one object at the end, got {len(self.stack)} and {len(self.outer_stacks)} marks")
-        if self.position != len(self.data):
-            raise CheckpointError(f"expected nothing after the end, got {len(self.data) - self.position} bytes")
+        if self.is_whole and self.source.left:
+            raise CheckpointError(f"expected nothing after the end, got {self.source.left} bytes")
         return self.stack[0]
 
     # From the bytes.
 
     def take(self, count: int) -> bytes:
-        end = self.position + count
-        if end > len(self.data):
-            raise CheckpointError(f"expected {count} more bytes, got {len(self.data) - self.position} (truncated)")
-        taken = self.data[self.position : end]
-        self.position = end
-        return taken
+        if self.source.position + count > self.furthest and count <= self.source.left:
+            most = self.budget.limits.pickle_bytes
+            raise CheckpointError(f"expected a pickle of at most {most} bytes, got a longer one (Limits.pickle_bytes)")
+        return self.source.take(count)
 
     def take_number(self, layout: str) -> Any:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
 
     def take_line(self) -> str:
-        end = self.data.find(b"\n", self.position, self.position + 200)
-        if end < 0:
-            raise CheckpointError("expected the name of a module or class, of at most 200 characters, got no end of line")
-        line = self.take(end - self.position)
-        self.position += 1
+        line = self.source.take_line(LONGEST_LINE)
+        if line is None:
+            raise CheckpointError(f"expected a name or a number of at most {LONGEST_LINE} characters, got no end of line")
         try:
             return line.decode("ascii")
         except UnicodeDecodeError:
@@ -179,6 +192,13 @@ class PickleReader:
     def long(self) -> None:
         self.stack.append(int.from_bytes(self.take(self.take_number("<B")), "little", signed=True))
 
+    def integer_line(self) -> None:
+        """Python 2 wrote integers of more than 32 bits as text."""
+        line = self.take_line()
+        if not INTEGER.fullmatch(line):
+            raise CheckpointError(f"expected an integer of at most 20 digits, got {line[:30]!r}")
+        self.stack.append(int(line))
+
     def tuple_to_mark(self) -> None:
         items = tuple(self.pop_to_mark())
         self.stack.append(items)
@@ -192,12 +212,16 @@ class PickleReader:
 
     def extend(self, items: list[Any]) -> None:
         target = self.top()
+        if type(target) is Placeholder:
+            return
         if type(target) is not list:
             raise CheckpointError(f"expected a list to append to, got {kind(target)}")
         target.extend(items)
 
     def set_items(self, items: list[Any]) -> None:
         target = self.top()
+        if type(target) is Placeholder:
+            return
         if type(target) not in DICTIONARIES:
             raise CheckpointError(f"expected a dictionary to set items of, got {kind(target)}")
         if len(items) % 2:
@@ -212,12 +236,22 @@ class PickleReader:
 
     def name(self) -> None:
         module, name = self.take_line(), self.take_line()
-        if (module, name) not in self.names:
-            raise CheckpointError(f"expected a name that a checkpoint of tensors may use, got {module}.{name}")
-        self.stack.append(self.names[module, name])
+        try:
+            self.stack.append(self.names[module, name])
+        except KeyError as error:
+            hint = error.args[0] if type(error.args[0]) is str else ""
+            if len(self.stack) == 1 and type(self.stack[0]) is str and self.stack[0] == "module":
+                # How torch's older formats begin the name of a network's class.
+                hint = "the class of a whole network, which is a program: save its state_dict() instead"
+            problem = f"expected a name that a checkpoint of tensors may use, got {module}.{name}"
+            raise CheckpointError(f"{problem} ({hint})" if hint else problem) from None
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
+        placeholder = placeholder_from((function, *arguments) if type(arguments) is tuple else (function,))
+        if placeholder is not None:
+            self.stack.append(placeholder)
+            return
         if type(function) is not Constructor:
             raise CheckpointError(f"expected something that may be called, got {kind(function)}")
         if type(arguments) is not tuple:
@@ -230,9 +264,20 @@ class PickleReader:
         except CheckpointError as error:
             raise CheckpointError(f"{function.name}: {error}") from None
 
+    def new_object(self) -> None:
+        """An object of a class, which can only be a placeholder's: nothing in the table is made in this way."""
+        if len(self.stack) < 2 or type(self.stack[-2]) is not Placeholder:
+            raise CheckpointError(f"expected an opcode that data needs, got {NEW_OBJECT!r}")
+        self.stack[-2:] = [Placeholder(self.stack[-2].name)]
+
     def set_attributes(self) -> None:
         """The only attribute there is: the versions of a module's state dict, which torch keeps beside its entries."""
         state, target = self.pop(), self.top()
+        if type(target) is Placeholder:
+            return
+        if self.give_state is not None and type(target) is not OrderedDict:
+            self.give_state(target, state)
+            return
         if type(target) is not OrderedDict:
             raise CheckpointError(f"expected an OrderedDict to give attributes to, got {kind(target)}")
         if type(state) is not dict or list(state) != ["_metadata"] or type(state["_metadata"]) not in (dict, OrderedDict):
@@ -241,9 +286,10 @@ class PickleReader:
 
     def persistent(self) -> None:
         identifier = self.pop()
-        if type(identifier) is not tuple:
-            raise CheckpointError(f"expected a tuple that names a storage, got {kind(identifier)}")
-        self.stack.append(self.load_persistent(identifier))
+        if type(identifier) not in (tuple, str):
+            raise CheckpointError(f"expected a tuple or a string that names a storage, got {kind(identifier)}")
+        placeholder = placeholder_from(identifier)
+        self.stack.append(self.load_persistent(identifier) if placeholder is None else placeholder)
 
 
 HANDLERS: dict[bytes, Callable[[PickleReader], None]] = {
@@ -253,6 +299,7 @@ HANDLERS: dict[bytes, Callable[[PickleReader], None]] = {
     b"J": lambda reader: reader.stack.append(reader.take_number("<i")),
     b"K": lambda reader: reader.stack.append(reader.take_number("<B")),
     b"M": lambda reader: reader.stack.append(reader.take_number("<H")),
+    b"I": PickleReader.integer_line,
     b"G": lambda reader: reader.stack.append(reader.take_number(">d")),
     b"\x8a": PickleReader.long,
     b"X": PickleReader.unicode,
@@ -276,6 +323,7 @@ HANDLERS: dict[bytes, Callable[[PickleReader], None]] = {
     b"j": lambda reader: reader.get(reader.take_number("<I")),
     b"c": PickleReader.name,
     b"R": PickleReader.call,
+    NEW_OBJECT: PickleReader.new_object,
     b"b": PickleReader.set_attributes,
     b"Q": PickleReader.persistent,
 }

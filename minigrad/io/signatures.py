@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 # A pickled integer that torch's stream format of before 1.6 begins with.
 LEGACY_TORCH_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
@@ -12,6 +14,7 @@ BYTES_NEEDED = 512
 # (what a file begins with, what such a file is)
 FOREIGN = (
     (LEGACY_TORCH_MAGIC, "a checkpoint of torch 0.1.9 to 1.5 (its legacy stream format)"),
+    (ZIP, "a ZIP archive"),
     (b"PK\x05\x06", "an empty ZIP archive"),
     (b"\x80", "a bare pickle"),
     (b"\x93NUMPY", "a NumPy array file (.npy)"),
@@ -26,15 +29,34 @@ FOREIGN = (
 )
 
 
+def read_head(stream: BinaryIO, function: str) -> bytes:
+    """The first bytes of a stream, which say what it is; it stands at its beginning again."""
+    start = stream.tell()
+    head = stream.read(BYTES_NEEDED)
+    if not isinstance(head, bytes):
+        found = f"one of {type(head).__name__} (open the file with 'rb')"
+        raise TypeError(f"{function}: expected a stream of bytes, got {found}")
+    stream.seek(start)
+    return head
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file that begins with these bytes has a header's length, below 2⁴⁸, and the header's first brace."""
+    return head[6:9] == b"\0\0{"
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a tar archive, of torch's or of anybody's."""
+    return head[TAR_OFFSET : TAR_OFFSET + len(TAR)] == TAR
+
+
 def describe(head: bytes) -> str:
     """What a file that begins with these bytes is, in words."""
     if not head:
         return "an empty file, or a file object that stands at its end (seek(0) goes back to its beginning)"
-    if head[TAR_OFFSET : TAR_OFFSET + len(TAR)] == TAR:
-        return "a tar archive (torch wrote such checkpoints before version 0.1.9)"
+    if is_tar(head):
+        return "a tar archive (of torch before version 0.1.9, if it is a checkpoint)"
     for signature, name in FOREIGN:
         if head.startswith(signature):
             return name
-    if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 * 2**20:
-        return "a safetensors file"
     return f"a file that begins with {head[:8]!r}"

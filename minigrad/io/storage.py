@@ -38,7 +38,7 @@ class Storage:
     elements: np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class TensorRecord:
     """A tensor as the file formats see it: an array on the CPU, and what a Tensor has beyond that."""
 
@@ -63,16 +63,44 @@ STORAGE_TYPES = {
 STORAGE_TYPE_OF = {type.dtype: type for type in STORAGE_TYPES.values() if not type.widened}
 
 
-def decode_elements(stored: np.ndarray, type: StorageType, byte_order: Literal["<", ">"]) -> np.ndarray:
-    """The elements, (n,), that stored bytes, (n · itemsize,), stand for: the same memory if they need no conversion."""
+def stored_elements(stored: np.ndarray, type: StorageType, byte_order: Literal["<", ">"]) -> np.ndarray:
+    """Stored bytes, (n · itemsize,), as the elements that they are in the file, (n,): the same memory, unread."""
     if len(stored) % type.dtype.itemsize:
         raise CheckpointError(f"expected elements of {type.dtype.itemsize} bytes, got {len(stored)} bytes ({type.name})")
-    elements = stored.view(type.dtype.newbyteorder(byte_order))
+    return stored.view(type.dtype.newbyteorder(byte_order))
+
+
+def decode_elements(stored: np.ndarray, type: StorageType, byte_order: Literal["<", ">"]) -> np.ndarray:
+    """The elements, (n,), that stored bytes, (n · itemsize,), stand for: the same memory if they need no conversion.
+
+    Mapped bytes may also be at a place where a processor cannot take them as they are; these are copied, too.
+    """
+    elements = stored_elements(stored, type, byte_order)
     if type.widened:
-        return (elements.astype(np.uint32) << 16).view(np.float32)
+        wide = elements.astype(np.uint32)
+        wide <<= 16
+        return wide.view(np.float32)
     if type.dtype == np.dtype(bool):
         return stored != 0  # NumPy relies on a bool's byte being 0 or 1; a file may have anything
-    return elements.astype(type.dtype, copy=False)
+    return elements.astype(type.dtype, copy=not elements.flags.aligned)
+
+
+def check_whole_numbers(what: str, numbers: tuple) -> None:
+    for number in numbers:
+        if type(number) is not int or number < 0:
+            got = number if type(number) is int else type(number).__name__
+            raise CheckpointError(f"expected {what} to be whole numbers from 0, got {got}")
+
+
+def part_of(storage: Storage, offset: Any, count: Any) -> Storage:
+    """A storage that is a run of another one's elements; torch had such views before 1.6."""
+    check_whole_numbers("the offset and size of a part of a storage", (offset, count))
+    if offset + count > len(storage.elements):
+        raise CheckpointError(
+            f"expected a part within the {len(storage.elements)} elements of {storage.name},"
+            f" got one of {count} that begins at element {offset}"
+        )
+    return Storage(f"a part of {storage.name}", storage.type, storage.elements[offset : offset + count])
 
 
 def window(elements: np.ndarray, offset: Any, sizes: Any, strides: Any) -> np.ndarray:
@@ -83,10 +111,7 @@ def window(elements: np.ndarray, offset: Any, sizes: Any, strides: Any) -> np.nd
     """
     if type(sizes) is not tuple or type(strides) is not tuple or not len(sizes) == len(strides) <= MOST_DIMENSIONS:
         raise CheckpointError(f"expected a tuple of sizes and one of as many strides, at most {MOST_DIMENSIONS}, got others")
-    for number in (offset, *sizes, *strides):
-        if type(number) is not int or number < 0:
-            got = number if type(number) is int else type(number).__name__
-            raise CheckpointError(f"expected a tensor's offset, sizes and strides to be whole numbers from 0, got {got}")
+    check_whole_numbers("a tensor's offset, sizes and strides", (offset, *sizes, *strides))
     itemsize = elements.dtype.itemsize
     if math.prod(max(size, 1) for size in sizes) * itemsize > LARGEST_ARRAY_BYTES:
         raise CheckpointError(f"expected a tensor of at most {LARGEST_ARRAY_BYTES} bytes, got size {sizes}")

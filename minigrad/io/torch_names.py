@@ -11,6 +11,7 @@ import numpy as np
 from .errors import CheckpointError
 from .limits import Budget
 from .pickle_reader import Constructor, check_key, kind
+from .placeholder import Placeholder
 from .storage import STORAGE_TYPE_OF, STORAGE_TYPES, Storage, TensorRecord, window
 
 
@@ -21,11 +22,17 @@ class TensorMaker(Protocol):
     def tensor_type(self) -> type:
         """The class of what it makes."""
 
-    def tensor(self, array: np.ndarray, requires_grad: bool) -> Any:
-        """A tensor that looks into the array's memory."""
+    def tensor(self, array: np.ndarray, requires_grad: bool, storage: Storage) -> Any:
+        """A tensor that looks into the array's memory, which is a part of the storage."""
 
     def parameter(self, tensor: Any, requires_grad: bool) -> Any:
         """A parameter with this tensor's elements."""
+
+    def set_requires_grad(self, parameter: Any, requires_grad: bool) -> None:
+        """Change a parameter that it made."""
+
+    def placeholder(self, name: str) -> Placeholder | None:
+        """What is to stand for something that has this unknown name; None refuses the file."""
 
 
 class RecordMaker:
@@ -33,11 +40,42 @@ class RecordMaker:
 
     tensor_type = TensorRecord
 
-    def tensor(self, array: np.ndarray, requires_grad: bool) -> TensorRecord:
+    def tensor(self, array: np.ndarray, requires_grad: bool, storage: Storage) -> TensorRecord:
         return TensorRecord(array, requires_grad)
 
     def parameter(self, tensor: TensorRecord, requires_grad: bool) -> TensorRecord:
         return TensorRecord(tensor.array, requires_grad, is_parameter=True)
+
+    def set_requires_grad(self, parameter: TensorRecord, requires_grad: bool) -> None:
+        parameter.requires_grad = requires_grad
+
+    def placeholder(self, name: str) -> Placeholder | None:
+        return None
+
+
+# torch's names for what minigrad has nothing for.
+WHAT_IS_MISSING = {
+    "ComplexFloatStorage": "minigrad has no complex tensors",
+    "ComplexDoubleStorage": "minigrad has no complex tensors",
+    "_rebuild_tensor_v3": "minigrad has no tensors of uint16, uint32, uint64 or float8",
+    "_rebuild_sparse_tensor": "minigrad has no sparse tensors",
+    "_rebuild_qtensor": "minigrad has no quantized tensors",
+}
+
+
+class NameTable(dict):
+    """(module, name) → what stands for it, or a placeholder for a name that it lacks, if the maker wants one."""
+
+    def __init__(self, maker: TensorMaker):
+        super().__init__()
+        self.maker = maker
+
+    def __missing__(self, key: tuple[str, str]) -> Placeholder:
+        placeholder = self.maker.placeholder(".".join(key))
+        if placeholder is None:
+            reason = f"{WHAT_IS_MISSING[key[1]]}; " if key[1] in WHAT_IS_MISSING else ""
+            raise KeyError(f"{reason}unknown='placeholder' loads what is around it")
+        return placeholder
 
 
 class TorchNames:
@@ -46,17 +84,19 @@ class TorchNames:
     def __init__(self, maker: TensorMaker, budget: Budget):
         self.maker = maker
         self.budget = budget
+        self.old_parameters: dict[int, Any] = {}  # by their ids
 
-    def table(self) -> dict[tuple[str, str], Any]:
+    def table(self) -> NameTable:
         """(module, name) → a Constructor, a StorageType or a dtype."""
-        table: dict[tuple[str, str], Any] = {}
+        table = NameTable(self.maker)
 
         def add(module: str, name: str, build: Callable[..., Any], fewest: int, most: int) -> None:
             table[module, name] = Constructor(f"{module}.{name}", build, fewest, most)
 
-        add("torch._utils", "_rebuild_tensor", self.tensor, 4, 4)
+        add("torch._utils", "_rebuild_tensor", self.old_tensor, 4, 4)
         add("torch._utils", "_rebuild_tensor_v2", self.tensor, 6, 7)
         add("torch._utils", "_rebuild_parameter", self.parameter, 3, 3)
+        add("torch.nn.parameter", "Parameter", self.old_parameter, 1, 2)
         add("torch", "Size", self.size, 1, 1)
         add("collections", "OrderedDict", self.new_ordered_dict, 0, 1)
         add("collections", "Counter", self.new_counter, 0, 1)
@@ -92,7 +132,7 @@ class TorchNames:
             raise CheckpointError("expected a tensor as it stands, got one with metadata: lazily conjugated, or negated")
         array = window(storage.elements, offset, sizes, strides)
         self.budget.spend_tensor(array.nbytes)
-        return self.maker.tensor(array, requires_grad)
+        return self.maker.tensor(array, requires_grad, storage)
 
     def parameter(self, tensor: Any, requires_grad: Any, backward_hooks: Any) -> Any:
         if not isinstance(tensor, self.maker.tensor_type):
@@ -101,6 +141,28 @@ class TorchNames:
             raise CheckpointError(f"expected True or False for requires_grad, got {kind(requires_grad)}")
         self.budget.spend_tensor(0)
         return self.maker.parameter(tensor, requires_grad)
+
+    # Before torch 0.4.
+
+    def old_tensor(self, storage: Any, offset: Any, sizes: Any, strides: Any) -> Any:
+        """No sizes meant no elements then."""
+        if type(storage) is Storage and type(sizes) is tuple and not sizes and not len(storage.elements):
+            sizes, strides = (0,), (1,)
+        return self.tensor(storage, offset, sizes, strides)
+
+    def old_parameter(self, tensor: Any, requires_grad: Any = True) -> Any:
+        """A parameter was its class, called with a tensor, and given a state."""
+        parameter = self.parameter(tensor, requires_grad, None)
+        self.old_parameters[id(parameter)] = parameter
+        return parameter
+
+    def give_state(self, target: Any, state: Any) -> None:
+        """The state of an old parameter: requires_grad, volatile (which is gone from torch) and hooks."""
+        if self.old_parameters.get(id(target)) is not target:
+            raise CheckpointError(f"expected an OrderedDict or a Parameter to give attributes to, got {kind(target)}")
+        if type(state) is not tuple or len(state) != 3 or type(state[0]) is not bool:
+            raise CheckpointError("expected (requires_grad, volatile, hooks) as a Parameter's state, got another")
+        self.maker.set_requires_grad(target, state[0])
 
     # Containers and bytes. Each copy is paid for: a file can ask for the same large one a million times.
 
@@ -113,7 +175,7 @@ class TorchNames:
         """Python 2 wrote the entries as a list of pairs."""
         if type(pairs) not in (list, tuple):
             raise CheckpointError(f"expected a list of pairs, got {kind(pairs)}")
-        self.budget.spend_objects(len(pairs))
+        self.budget.spend_copies(len(pairs))
         result: OrderedDict = OrderedDict()
         for pair in pairs:
             if type(pair) not in (list, tuple) or len(pair) != 2:
@@ -125,7 +187,7 @@ class TorchNames:
     def new_counter(self, counts: Any = None) -> Counter:
         if counts is not None and type(counts) is not dict:
             raise CheckpointError(f"expected a dictionary of counts, got {kind(counts)}")
-        self.budget.spend_objects(len(counts or ()))
+        self.budget.spend_copies(len(counts or ()))
         result: Counter = Counter()
         dict.update(result, counts or {})
         return result
@@ -133,7 +195,7 @@ class TorchNames:
     def keys(self, elements: Any) -> Any:
         if type(elements) not in (list, tuple):
             raise CheckpointError(f"expected a list of elements, got {kind(elements)}")
-        self.budget.spend_objects(len(elements))
+        self.budget.spend_copies(len(elements))
         for element in elements:
             check_key(element)
         return elements

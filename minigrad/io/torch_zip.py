@@ -1,7 +1,8 @@
 """torch's checkpoint format since 1.6: a ZIP archive of one pickle, data.pkl, and one uncompressed entry per storage.
 
 An archive has one root folder (``archive/data.pkl``, ``archive/data/0`` …). Its entries' contents start at multiples
-of 64 bytes, to be mapped into memory. ``read`` takes from it what data.pkl asks for; ``write`` makes one.
+of 64 bytes, to be mapped into memory. ``read`` takes from it what data.pkl asks for, one storage at a time and each
+straight into the array that stays; ``write`` makes one.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, BinaryIO, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 
 from .errors import CheckpointError
+from .file_bytes import CHUNK_BYTES, fill, write_all
 from .limits import Budget, Limits
 from .pickle_reader import PickleReader, kind
 from .storage import Storage, StorageType, decode_elements
@@ -27,7 +29,6 @@ from .tree import check_loaded
 ROOT = "archive"
 NEWEST_VERSION = 10
 ALIGNMENT = 64
-CHUNK_BYTES = 2**24
 # A ZIP entry's local header: 30 bytes, its name, 20 bytes if its sizes need 64 bits, and fields such as this padding.
 LOCAL_HEADER = b"PK\x03\x04"
 LOCAL_HEADER_BYTES = 30
@@ -39,18 +40,30 @@ LARGE_ENTRY_BYTES = 2**31 - 1
 # What torch writes where it was told to save the time for checksums.
 NO_CHECKSUM = 0
 
+Decoder: TypeAlias = Callable[[np.ndarray, StorageType, Literal["<", ">"]], np.ndarray]
 
-def read(stream: BinaryIO, maker: TensorMaker, limits: Limits) -> Any:
+
+def read(stream: BinaryIO, maker: TensorMaker, limits: Limits, mapping: np.ndarray | None = None) -> Any:
     """The object in an archive.
+
+    Args:
+        stream: the archive.
+        maker: what makes its tensors.
+        limits: what it may ask for.
+        mapping: the stream's bytes, for tensors that look into them; the storages' checksums are not compared then.
 
     Raises:
         CheckpointError: if it is no such archive, if it is damaged, or if it asks for more than data and tensors.
     """
-    entries = Entries(stream)
+    return read_entries(Entries(stream, mapping), maker, limits)
+
+
+def read_entries(entries: Entries, maker: TensorMaker, limits: Limits, decode: Decoder = decode_elements) -> Any:
+    """The object in an archive whose directory has been read; ``decode`` makes a storage's elements from its bytes."""
     budget = Budget(limits, entries.total_bytes)
     pickle = entries.read("data.pkl", limits.pickle_bytes)
     names = TorchNames(maker, budget).table()
-    result = PickleReader(pickle, names, Storages(entries).load, budget).load()
+    result = PickleReader(pickle, names, Storages(entries, decode).load, budget).load()
     check_loaded(result, limits)
     return result
 
@@ -71,8 +84,9 @@ def read_directory(stream: BinaryIO) -> list[zipfile.ZipInfo]:
 class Entries:
     """The entries of an archive, checked: one root folder, no name twice, nothing compressed, nothing that overlaps."""
 
-    def __init__(self, stream: BinaryIO):
+    def __init__(self, stream: BinaryIO, mapping: np.ndarray | None = None):
         self.stream = stream
+        self.mapping = mapping
         files = read_directory(stream)
         names = Counter(info.filename for info in files)
         for name, count in names.items():
@@ -93,6 +107,7 @@ class Entries:
         version = self.read("version", 20) if "version" in self.by_name else b"3"
         if not version.strip().isdigit() or not 1 <= int(version) <= NEWEST_VERSION:
             raise CheckpointError(f"expected a format version from 1 to {NEWEST_VERSION}, got {version!r}")
+        self.version = int(version)
         byte_order = self.read("byteorder", 20) if "byteorder" in self.by_name else b"little"
         if byte_order not in (b"little", b"big"):
             raise CheckpointError(f"expected a byte order of little or big, got {byte_order!r}")
@@ -114,41 +129,43 @@ class Entries:
     def read_array(self, name: str) -> np.ndarray:
         """An entry's bytes, of uint8, straight into an array, where zipfile would copy them several times."""
         content = np.empty(self.size(name), np.uint8)
+        self.stream.seek(self.content_start(name))
+        if not fill(content.data, self.stream):
+            raise CheckpointError(f"expected {len(content)} bytes in the entry {name}, got fewer (truncated)")
+        stated = self.by_name[name].CRC
+        if stated != NO_CHECKSUM and (checksum := zlib.crc32(content.data)) != stated:
+            raise CheckpointError(
+                f"expected the entry {name} to have the checksum {stated:#010x}, got {checksum:#010x} (damaged)"
+            )
+        return content
+
+    def map_array(self, name: str) -> np.ndarray:
+        """An entry's bytes in the file's mapping, or read where there is none."""
+        if self.mapping is None:
+            return self.read_array(name)
+        size, start = self.size(name), self.content_start(name)
+        content = self.mapping[start : start + size]
+        if len(content) != size:
+            raise CheckpointError(f"expected {size} bytes in the entry {name}, got {len(content)} (truncated)")
+        return content
+
+    def content_start(self, name: str) -> int:
+        """Where an entry's content begins: behind a local header, whose length differs from that in the directory."""
         info = self.by_name[name]
         self.stream.seek(max(info.header_offset, 0))
         header = self.stream.read(LOCAL_HEADER_BYTES)
         if info.header_offset < 0 or len(header) < LOCAL_HEADER_BYTES or not header.startswith(LOCAL_HEADER):
             raise CheckpointError(f"expected the entry {name} where the archive's directory says, got other bytes there")
         name_length, extra_length = struct.unpack_from("<HH", header, 26)
-        self.stream.seek(info.header_offset + LOCAL_HEADER_BYTES + name_length + extra_length)
-        if not fill(content.data, self.stream):
-            raise CheckpointError(f"expected {len(content)} bytes in the entry {name}, got fewer (truncated)")
-        if info.CRC != NO_CHECKSUM and (checksum := zlib.crc32(content.data)) != info.CRC:
-            raise CheckpointError(
-                f"expected the entry {name} to have the checksum {info.CRC:#010x}, got {checksum:#010x} (damaged)"
-            )
-        return content
-
-
-def fill(view: memoryview, stream: BinaryIO) -> bool:
-    """Read as many bytes as the view has into it; False if the stream ends before."""
-    while len(view):
-        if hasattr(stream, "readinto"):
-            count = stream.readinto(view)
-        else:
-            count = len(chunk := stream.read(min(len(view), CHUNK_BYTES)))
-            view[:count] = chunk
-        if not count:
-            return False
-        view = view[count:]
-    return True
+        return info.header_offset + LOCAL_HEADER_BYTES + name_length + extra_length
 
 
 class Storages:
     """The storages of an archive, each read when the pickle first names it."""
 
-    def __init__(self, entries: Entries):
+    def __init__(self, entries: Entries, decode: Decoder):
         self.entries = entries
+        self.decode = decode
         self.by_key: dict[str, Storage] = {}
 
     def load(self, identifier: tuple) -> Storage:
@@ -161,7 +178,7 @@ class Storages:
                 raise CheckpointError(f"expected a {wanted.__name__} in a storage's name, got {kind(part)}")
         _, storage_type, key, _, count = identifier
         if key not in self.by_key:
-            elements = decode_elements(self.entries.read_array(f"data/{key}"), storage_type, self.entries.byte_order)
+            elements = self.decode(self.entries.map_array(f"data/{key}"), storage_type, self.entries.byte_order)
             self.by_key[key] = Storage(f"data/{key}", storage_type, elements)
         storage = self.by_key[key]
         if storage.type is not storage_type or len(storage.elements) != count:
@@ -209,11 +226,7 @@ class CountingStream:
         self.count = 0
 
     def write(self, content: Any) -> int:
-        """All of the content: an unbuffered stream may take less of it at a time."""
-        written = 0
-        while written < len(content):
-            taken = self.stream.write(content[written:])
-            written += len(content) if taken is None else taken
+        write_all(self.stream, content)
         self.count += len(content)
         return len(content)
 

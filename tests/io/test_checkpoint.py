@@ -182,9 +182,6 @@ def test_repeated_containers_do_not_multiply():
     ("content", "found"),
     [
         (b"", "an empty file"),
-        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "a checkpoint of torch 0.1.9 to 1.5"),
-        (b"storages".ljust(257, b"\0") + b"ustar  \0" + bytes(300), "a tar archive"),
-        (b"\x40\0\0\0\0\0\0\0" + b'{"weight": {}}', "a safetensors file"),
         (b"PK\x05\x06" + bytes(18), "an empty ZIP archive"),
         (b"\x93NUMPY\x01\0", "a NumPy array file"),
         (b"\x80\x04N.", "a bare pickle"),
@@ -199,7 +196,8 @@ def test_other_formats_are_named(tmp_path, content, found):
     path.write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    assert str(caught.value).startswith(f"load: {path}: expected a ZIP archive of torch.save or minigrad.save, got {found}")
+    expected = "a checkpoint of torch.save or minigrad.save, or a safetensors file"
+    assert str(caught.value).startswith(f"load: {path}: expected {expected}, got {found}")
 
 
 def test_numpy_archive_is_named(tmp_path):

@@ -225,7 +225,8 @@ def test_numbers_of_a_window_are_integers(read_pickle):
 @pytest.mark.parametrize(
     ("identifier", "complaint"),
     [
-        (text("0") + b"Q", "expected a tuple that names a storage, got str"),
+        (b"]Q", "expected a tuple or a string that names a storage, got list"),
+        (text("0") + b"Q", r"expected \('storage', type, key, location, size\)"),
         (b")Q", r"expected \('storage', type, key, location, size\)"),
         (storage(kind="module"), r"expected \('storage'"),
         (storage(type=b"N"), "expected a StorageType in a storage's name, got NoneType"),

@@ -117,10 +117,17 @@ def test_a_billion_laughs(read_opcodes):
 def test_copies_of_one_list_count_each(read_opcodes, name):
     module, name = name.split()
     pairs = b"](" + b"".join(bytes([75, i, 75, i]) + b"\x86" for i in range(100)) + b"e\x85q\x00"
-    opcodes = pairs + MARK + (f"c{module}\n{name}\n".encode() + b"h\x00R") * 100 + b"t\x86"
-    assert len(read_opcodes(opcodes)[1]) == 100
+    copy = f"c{module}\n{name}\n".encode() + b"h\x00R"
+    assert len(read_opcodes(pairs + MARK + copy * 5 + b"t\x86")[1]) == 5
     with pytest.raises(CheckpointError, match=r"Limits\.objects"):
-        read_opcodes(opcodes, Limits(objects=5000))
+        read_opcodes(pairs + MARK + copy * 5 + b"t\x86", Limits(objects=800))
+    with pytest.raises(CheckpointError, match="expected to copy fewer entries of containers than the pickle has bytes"):
+        read_opcodes(pairs + MARK + copy * 100 + b"t\x86")
+
+
+def test_copies_of_each_entry_once_are_honest(read_opcodes):
+    """The shortest way to say an entry takes a byte."""
+    assert read_opcodes(b"c__builtin__\nset\n](" + b"N" * 100_000 + b"e\x85R") == {None}
 
 
 def test_copies_of_one_string_count_each(read_opcodes):

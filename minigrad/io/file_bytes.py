@@ -1,0 +1,42 @@
+"""A file's bytes: read straight into memory that is there, mapped so that only what is looked at is read, or written."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+
+CHUNK_BYTES = 2**24
+
+
+def fill(view: memoryview, stream: BinaryIO) -> bool:
+    """Read as many bytes as the view has into it; False if the stream ends before."""
+    while len(view):
+        if hasattr(stream, "readinto"):
+            count = stream.readinto(view)
+        else:
+            count = len(chunk := stream.read(min(len(view), CHUNK_BYTES)))
+            view[:count] = chunk
+        if not count:
+            return False
+        view = view[count:]
+    return True
+
+
+def write_all(stream: BinaryIO, content: bytes | memoryview) -> None:
+    """Write all of the content: an unbuffered stream may take less of it at a time."""
+    written = 0
+    while written < len(content):
+        taken = stream.write(content[written:])
+        written += len(content) if taken is None else taken
+
+
+def map_file(stream: BinaryIO) -> np.ndarray:
+    """The bytes of an open file, (n,) of uint8, that stay when it is closed or its name is deleted; n > 0.
+
+    The mapping is private: a page that is written to is copied first, and the file never changes.
+    """
+    position = stream.tell()
+    mapping = np.memmap(stream, np.uint8, mode="c").view(np.ndarray)
+    stream.seek(position)
+    return mapping
