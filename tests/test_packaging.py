@@ -134,7 +134,15 @@ def test_ci_takes_its_commands_from_the_readme(readme):
         assert readme.splitlines().count(f"<!-- ci: {name} -->") == 1
 
 
-def test_readme_example_learns(readme):
-    (code,) = (code for _, language, code in code_blocks(readme) if language == "python")
-    (loss,) = re.findall(r"^loss (\d+\.\d+)$", run_python(code), flags=re.MULTILINE)
+def test_readme_examples(readme):
+    learns, costs = (code for _, language, code in code_blocks(readme) if language == "python")
+    (loss,) = re.findall(r"^loss (\d+\.\d+)$", run_python(learns), flags=re.MULTILINE)
     assert float(loss) < 0.2
+    printed = run_python(costs)
+    assert "parameters: 25,557,032 (all trainable)" in printed  # ResNet-50
+    assert printed.endswith("\n19 / 4\n")  # 7×7 by 2, 3×3 by 2, and the 3×3 of the first block
+
+
+def test_readme_programs_are_there(readme):
+    for program in re.findall(r"^python (examples/\w+\.py)", readme, flags=re.MULTILINE):
+        assert (ROOT / program).is_file()
