@@ -11,9 +11,12 @@ from benchmarks.train_step import ROWS
 from minigrad.backends import backend_for
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
 from minigrad.cpu import conv_plan
+from minigrad.vision import models
 
 # VGG and AlexNet have no layers of their own kind, but hundreds of megabytes of parameters.
 NETWORKS = [name for name, row in ROWS.items() if row.train and name not in ("vgg11", "alexnet")]
+# The benchmark's LeNet-5, with ReLU and max pooling, is another than the package's.
+IN_THE_PACKAGE = sorted({row.network for row in ROWS.values()} & set(models.list_models()) - {"lenet5"})
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +24,21 @@ def number_afterwards():
     before = minigrad.get_num_threads()
     yield
     minigrad.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", IN_THE_PACKAGE)
+def test_they_are_the_packages_networks(name):
+    """The benchmark spells them for two libraries; what it measures must be what the package has."""
+    shape = (1, 3, 224, 224) if name != "resnet20" else (1, 3, 32, 32)
+    options = {"aux_logits": False} if name == "googlenet" else {}
+    with minigrad.device("meta"):
+        measured, packages = getattr(networks, name)(minigrad), models.get_model(name, **options)
+    of_measured, of_packages = (minigrad.summary(model, shape) for model in (measured, packages))
+    assert of_measured.parameters == of_packages.parameters
+    assert of_measured.multiply_adds == of_packages.multiply_adds
+    assert of_measured.saved_bytes == of_packages.saved_bytes
+    shapes = [[tuple(parameter.shape) for parameter in model.parameters()] for model in (measured, packages)]
+    assert sorted(shapes[0]) == sorted(shapes[1])
 
 
 def state_after(name: str, steps: int, threads: int) -> list[np.ndarray]:
