@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 import statistics
 import sys
@@ -59,7 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def load_digits(device: str) -> tuple[TensorDataset, TensorDataset]:
+def load_digits(device: minigrad.device) -> tuple[TensorDataset, TensorDataset]:
     """The training and the test images, of mean 0 and variance 1."""
     train, test = datasets.Digits(train=True), datasets.Digits(train=False)
     normalize = transforms.Normalize(*train.mean_and_std())
@@ -106,8 +107,9 @@ def measure(model: nn.Module, dataset: TensorDataset) -> tuple[float, float]:
 
 
 def run_all(arguments: argparse.Namespace) -> list[dict]:
+    """Train all networks; the file of results grows with each, so that an interruption loses one network at most."""
     train, test = load_digits(arguments.device)
-    rows = []
+    rows: list[dict] = []
     for seed in range(arguments.seeds):
         for kind, residual in KINDS.items():
             for depth in arguments.depths:
@@ -116,6 +118,7 @@ def run_all(arguments: argparse.Namespace) -> list[dict]:
                 model = CIFARResNet(depth, in_channels=1, residual=residual).to(arguments.device)
                 history = train_network(model, train, test, seed, arguments)
                 rows += [{"kind": kind, "depth": depth, "seed": seed, **row} for row in history]
+                write_rows(arguments.out / "degradation.csv", rows)
                 last = history[-1]
                 print(
                     f"seed {seed}  {kind}-{depth:<4} training loss {last['train_loss']:.4f}, error {last['train_error']:.2%}; "
@@ -162,6 +165,9 @@ def verdict(rows: list[dict], depths: list[int]) -> str:
     """What the deepest networks' training loss says beside the shallowest's."""
     shallow, deep = depths[0], depths[-1]
     lines, worse = [], {}
+    diverged = sorted({f"{row['kind']}-{row['depth']}" for row in rows if not math.isfinite(row["train_loss"])})
+    if diverged:
+        return f"no verdict: the loss of {', '.join(diverged)} is not finite; try a smaller --lr"
     for kind in KINDS:
         first, last = (means(rows, kind, depth, "train_loss")[-1] for depth in (shallow, deep))
         errors = [means(rows, kind, depth, "train_error")[-1] for depth in (shallow, deep)]
@@ -184,16 +190,20 @@ def main() -> int:
     try:
         for depth in arguments.depths:
             CIFARResNet(depth, in_channels=1)
+        arguments.device = minigrad.zeros((), device=arguments.device).device
         arguments.out.mkdir(parents=True, exist_ok=True)
         rows = run_all(arguments)
     except (OSError, RuntimeError, ValueError) as error:
         print(f"degradation: {error}", file=sys.stderr)
         return 1
-    write_rows(arguments.out / "degradation.csv", rows)
+    except KeyboardInterrupt:
+        print(f"degradation: stopped; {arguments.out / 'degradation.csv'} holds what was finished", file=sys.stderr)
+        return 130
     draw(arguments.out / "degradation.png", rows, arguments.depths)
     print(f"\nafter {arguments.epochs} epochs, means over {arguments.seeds} seeds (results in {arguments.out}):")
-    print(verdict(rows, arguments.depths))
-    return 0
+    conclusion = verdict(rows, arguments.depths)
+    print(conclusion)
+    return 1 if conclusion.startswith("no verdict") else 0
 
 
 if __name__ == "__main__":

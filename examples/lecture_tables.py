@@ -39,12 +39,14 @@ class Quoted(NamedTuple):
     paper: str
 
 
+# He et al. have two more variants of their ResNet-34; B has projections where the network here has them. Their deeper networks
+# halve the image in a block's 1×1 convolution, the ones here, as torchvision's, in its 3×3, which costs a little more.
 QUOTED = {
     "alexnet_original": Quoted(40.7, 18.2, "ten crops", "Krizhevsky et al. 2012, table 2"),
     "vgg16": Quoted(25.6, 8.1, "whole images, sizes varied in training", "Simonyan and Zisserman 2014, table 3"),
     "vgg19": Quoted(25.5, 8.0, "whole images, sizes varied in training", "Simonyan and Zisserman 2014, table 3"),
     "googlenet_original": Quoted(None, 10.07, "one crop", "Szegedy et al. 2014, table 3"),
-    "resnet34": Quoted(24.19, 7.40, "ten crops", "He et al. 2015, table 3"),
+    "resnet34": Quoted(24.52, 7.46, "ten crops", "He et al. 2015, table 3"),
     "resnet50": Quoted(22.85, 6.71, "ten crops", "He et al. 2015, table 3"),
     "resnet101": Quoted(21.75, 6.05, "ten crops", "He et al. 2015, table 3"),
     "resnet152": Quoted(21.43, 5.71, "ten crops", "He et al. 2015, table 3"),
@@ -163,7 +165,10 @@ def comparison(networks: dict[str, Quoted], costs: dict[str, minigrad.costs.Summ
 
 
 def draw(path: Path, costs: dict[str, minigrad.costs.Summary]) -> None:
-    """Quoted top-5 error against computed operations; the area of a disc is the number of parameters."""
+    """Quoted top-5 error against computed operations.
+
+    The area of a mark is the number of parameters; its shape says how the error was measured.
+    """
     figure, axis = pyplot.subplots(figsize=(9, 6), layout="constrained")
     families = {
         "alexnet": "C0",
@@ -174,18 +179,22 @@ def draw(path: Path, costs: dict[str, minigrad.costs.Summary]) -> None:
         "resnext": "C5",
         "densenet": "C6",
     }
-    for name, (_, top5, *_) in QUOTED.items():
+    markers = dict(zip(dict.fromkeys(quoted.how for quoted in QUOTED.values()), "osD"))
+    for name, (_, top5, how, _) in QUOTED.items():
         if top5 is None:
             continue
         color = next(color for family, color in families.items() if name.startswith(family))
         x, area = costs[name].multiply_adds / 1e9, costs[name].parameters / 1e6 * 8
-        axis.scatter(x, top5, area, color=color, alpha=0.5, edgecolors="black", linewidths=0.5)
+        axis.scatter(x, top5, area, color=color, marker=markers[how], alpha=0.5, edgecolors="black", linewidths=0.5)
         axis.annotate(name, (x, top5), fontsize=8, xytext=(6, 6), textcoords="offset points")
+    for how, marker in markers.items():
+        axis.scatter([], [], color="white", marker=marker, edgecolors="black", label=how)
+    axis.legend(title="how the error was measured")
     axis.set(
         xscale="log",
         xlabel="multiply-adds for an image (10⁹), computed",
         ylabel="top-5 error on ImageNet (%), from the papers",
-        title="Error against cost; a disc's area is the number of parameters",
+        title="Error against cost; the area of a mark is the number of parameters",
     )
     axis.grid(alpha=0.3)
     figure.savefig(path, dpi=120)

@@ -65,9 +65,15 @@ def test_verdict_against_the_claim(program):
     assert program.verdict(rows_of(losses), [20, 56]).count(": contradicted") == 3
 
 
+def test_no_verdict_where_a_network_diverged(program):
+    losses = {("plain", 20): 0.3, ("plain", 56): float("nan"), ("resnet", 20): 0.1, ("resnet", 56): 0.2}
+    assert program.verdict(rows_of(losses), [20, 56]) == "no verdict: the loss of plain-56 is not finite; try a smaller --lr"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--device", "gpu"), "degradation: device: expected one of"),
         (("--depths", 20, 21), "expected a depth of 6n + 2 (20, 32, 44, ...), got 21"),
         (("--depths", 20, 20), "--depths: expected two different depths or more, got [20]"),
         (("--epochs", 0), "--epochs: expected a number from 1 up, got 0"),

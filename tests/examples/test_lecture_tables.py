@@ -56,6 +56,7 @@ def test_inception(output):
     [
         ("Deeper", "vgg16", ["138.4", "15.47", "25.6", "8.1"]),
         ("Deeper", "googlenet_original", ["7.0", "1.58", "-", "10.07"]),
+        ("Much deeper", "resnet34", ["21.8", "3.66", "24.52", "7.46"]),
         ("Much deeper", "resnet50", ["25.6", "4.09", "22.85", "6.71"]),
         ("Much deeper", "resnet152", ["60.2", "11.51", "21.43", "5.71"]),
         ("Wider", "wide_resnet50_2", ["68.9", "11.40", "21.9", "6.03"]),
