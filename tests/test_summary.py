@@ -3,6 +3,8 @@
 import gc
 import importlib
 import tracemalloc
+from collections import deque
+from functools import partial
 from math import inf
 from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
@@ -463,3 +465,59 @@ def test_values_are_refused():
 def test_bad_arguments(arguments, options, error, message):
     with pytest.raises(error, match=message):
         minigrad.summary(*arguments, **options)
+
+
+# --- what forward makes and keeps --------------------------------------------------------------------------------------
+
+
+class MakesThings(nn.Module):
+    """Makes tensors, draws from a generator of its own, and notes things down."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = minigrad.Generator().manual_seed(0)
+        self.seen, self.last = set(), deque(maxlen=2)
+        self.scaled = partial(self.scale, 2.0)
+
+    def scale(self, factor, x):
+        return x * factor
+
+    def forward(self, x):
+        self.seen.add(x.shape)
+        self.last.append(1)
+        noise = minigrad.rand(x.shape[1], generator=self.generator) + minigrad.rand(x.shape[1])
+        return self.scaled(x) + minigrad.arange(x.shape[1]) + noise.masked_fill(minigrad.zeros(x.shape[1], dtype="bool"), 1)
+
+
+def test_what_forward_makes_is_without_values_too():
+    model, before = MakesThings(), minigrad.get_rng_state()
+    state = model.generator.get_state()
+    assert minigrad.summary(model, (2, 3))[""].output_shape == (2, 3)
+    assert minigrad.equal(minigrad.get_rng_state(), before)
+    assert minigrad.equal(model.generator.get_state(), state)
+    assert not model.seen and not model.last
+
+
+def test_error_below_lists_of_modules():
+    class Lists(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.done = nn.ModuleList([nn.Linear(3, 4), nn.ReLU()])
+            self.failing = nn.ModuleList([nn.Linear(4, 5), nn.Linear(6, 7), nn.Linear(7, 8)])
+
+        def forward(self, x):
+            for layer in (*self.done, *self.failing):
+                x = layer(x)
+            return x
+
+    with pytest.raises(ValueError, match=r"failing\.1 \(Linear\)") as caught:
+        minigrad.summary(Lists(), (2, 3))
+    (note,) = caught.value.__notes__
+    lines = [line.split()[:2] for line in note.splitlines()[2:]]
+    assert [line[0] for line in lines] == ["Lists", "done:", "0:", "1:", "failing:", "0:", "1:"]
+    assert "1: Linear" in note.splitlines()[-1] and note.endswith("<- failed here")
+
+
+def test_training_is_a_bool():
+    with pytest.raises(ValueError, match="summary: expected training to be True, False or None, got 1"):
+        minigrad.summary(nn.ReLU(), (2, 3), training=1)

@@ -65,7 +65,11 @@ class Device:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        _entered.set(_entered.get()[1:])
+        """Leave this device's innermost block; a generator may leave its own when others have been entered since."""
+        entered = list(_entered.get())
+        if self in entered:
+            entered.remove(self)
+            _entered.set(tuple(entered))
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

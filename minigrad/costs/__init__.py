@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from .._tensor import Tensor
 from ..autograd import enable_grad, inference_mode
-from ..backends import backend_for
+from ..backends import Device, backend_for
 from ..backends.meta import PIXEL, ReceptiveField
 from ..dtypes import get_default_dtype
 from ..nn import Module
@@ -24,7 +24,7 @@ def summary(
 ) -> Summary:
     """What a network costs, module by module, found by running a copy of it without values on the meta device.
 
-    The model itself is not touched and not copied: no parameter, no buffer, no flag, no random number. Its hooks do not run.
+    The model itself is not touched: no parameter, no buffer, no flag, no random number. Its hooks do not run.
 
     Args:
         model: a Module, on any device.
@@ -41,7 +41,10 @@ def summary(
 
         Multiply-adds are those of convolutions and of products of matrices, whoever calls them. "Saved" are the bytes that
         the tape keeps for backward, parameters not among them, each piece of memory once. The field is the receptive field,
-        ``size / stride`` in pixels of the input: as wide as the widest branch, "whole" for the whole image.
+        ``size / stride`` in pixels of the input: as wide as the widest branch, "whole" for the whole image. It follows
+        convolutions, pooling and strided slices; shifted slices, flips and reshaped planes count as where they came from,
+        the statistics of a normalisation as given. An adaptive pooling whose windows differ is a product of matrices, and
+        counted as one.
 
     Raises:
         TypeError, ValueError: if an argument is none of these.
@@ -69,7 +72,7 @@ def summary(
         raise TypeError(f"summary: expected a Module, got {type(model).__name__}")
     if depth is not None and (type(depth) is not int or depth < 0):
         raise ValueError(f"summary: expected depth to be a whole number of at least 0, got {depth!r}")
-    if training not in (None, True, False):
+    if training is not None and not isinstance(training, bool):
         raise ValueError(f"summary: expected training to be True, False or None, got {training!r}")
     with inference_mode(False), enable_grad():
         copies = MetaCopy()
@@ -78,7 +81,7 @@ def summary(
         if training is not None:
             running.train(training)
         recorder = Recorder(model, running, depth)
-        with backend_for("meta")[0].counting(recorder.count):  # type: ignore[attr-defined]
+        with Device("meta"), backend_for("meta")[0].counting(recorder.count):  # type: ignore[attr-defined]
             return recorder.run(inputs)
 
 

@@ -6,16 +6,23 @@ of the tree of modules, but what forward leaves in a module would stay there, an
 
 from __future__ import annotations
 
+from collections import deque
+from copy import copy
+from functools import partial
 from types import MethodType
 from typing import Any
 
 from .._tensor import Tensor
 from ..backends import backend_for
 from ..nn import Module
+from ..ops import Generator
 
 
 class MetaCopy:
-    """Copies modules, the tensors in their attributes, and the lists, tuples and dicts that hold these; each thing once."""
+    """Copies modules, the tensors and generators in their attributes, and the containers that hold these; each thing once.
+
+    What forward changes in objects of other classes, it changes in the model's own.
+    """
 
     def __init__(self) -> None:
         self._copies: dict[int, Any] = {}
@@ -41,6 +48,12 @@ class MetaCopy:
         if kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
             items = tuple(map(self.of, value))
             return items if kind is tuple else kind(*items)
+        if kind in (set, deque):  # which forward may add to
+            return self._known(value, copy(value))
+        if kind is partial:
+            return partial(self.of(value.func), *map(self.of, value.args), **self.of(value.keywords))
+        if isinstance(value, Generator):
+            return self._known(value, Generator("meta"))
         if kind is MethodType and isinstance(value.__self__, Module):
             return MethodType(value.__func__, self.of(value.__self__))
         return value

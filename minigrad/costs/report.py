@@ -116,15 +116,32 @@ class Summary:
 
 def partial_table(rows: Sequence[Row], running: Sequence[Row]) -> str:
     """The modules that ran before an error, without those below one that had returned, and the one that it came out of."""
-    paths = {row.path for row in running}
+    calls = {row.path: row.calls for row in rows}
+    open_paths = {"", *(path for row in running for path in _and_above(row.path))}
+
+    def is_below_open(path: str) -> bool:
+        """Whether the module that called this one, which a container such as a ModuleList does not, has not returned."""
+        above = path.rpartition(".")[0]
+        return above in open_paths or (calls[above] == 0 and is_below_open(above))
+
     shown = []
     for row in rows:
-        if row in running:
-            shown.append([row.label, "<- failed here" if row is running[-1] else "", "", "", "", ""])
-        elif row.calls and row.path.rpartition(".")[0] in paths:
+        if row.path in open_paths:
+            failed = bool(running) and row is running[-1]
+            shown.append([row.label, "<- failed here" if failed else "", "", "", "", ""])
+        elif row.calls == 0 and is_below_open(row.path):
+            if any(calls[path] for path in calls if path.startswith(f"{row.path}.")):
+                shown.append([row.label, "", "", "", "", ""])
+        elif row.calls and is_below_open(row.path):
             cells = row.cells()
             shown.append([*cells[:4], "", cells[5]])  # what the tape keeps is known at the end
     return "\n".join(["the modules up to here:", *_table(shown)])
+
+
+def _and_above(path: str) -> list[str]:
+    """A module's path, and those of the modules that it is in."""
+    names = path.split(".")
+    return [".".join(names[:count]) for count in range(1, len(names) + 1)]
 
 
 def _table(lines: list[list[str]]) -> list[str]:

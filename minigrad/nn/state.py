@@ -114,8 +114,10 @@ def _mismatch(key: str, slot: _Slot, value: Any, assign: bool) -> str | None:
         return f"{key}: expected a Tensor of minigrad, got {_name_of(type(value))}"
     if value.shape != current.shape:
         return f"{key}: expected shape {current.shape}, got {value.shape}"
-    if not assign and current.device.type == "meta" != value.device.type:
-        return f"{key}: the module's tensor is on the meta device, which holds no values; pass assign=True"
+    if not assign and (current.device.type == "meta") != (value.device.type == "meta"):
+        if current.device.type == "meta":
+            return f"{key}: the module's tensor is on the meta device, which holds no values; pass assign=True"
+        return f"{key}: expected a tensor with values, got one on the meta device"
     if assign and current.requires_grad and not value.is_floating_point():
         return f"{key}: expected a floating dtype for a parameter that requires grad, got {value.dtype}"
     return None

@@ -249,7 +249,8 @@ def _as_item(name: str, x: Tensor, item: Any) -> Any:
                 f"{name}: expected integers, slices, ..., None, or tensors, arrays and lists of integers or bools, "
                 f"got {type(item).__name__}"
             )
-        item = as_tensor(item)
+        on_host = not hasattr(item, "dtype") or hasattr(item, "__array_interface__")
+        item = as_tensor(item, device="cpu" if on_host else None)
         if item.shape[-1:] == (0,) and item.dtype in FLOATING:  # an empty list
             item = item.long()
     if item.dtype in FLOATING or item.dtype == uint8:

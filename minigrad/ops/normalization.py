@@ -15,7 +15,7 @@ from ..autograd.versions import bump_all, callers_line, version_of
 from ..autograd.views import set_node
 from ..backends import backend_of
 from ..dtypes import FLOATING
-from .arguments import as_integer, as_integers, check_tensor
+from .arguments import as_integer, as_integers, as_number, check_tensor
 from .autocasting import in_float32
 from .broadcasting import sum_to
 from .conversion import cast
@@ -424,11 +424,13 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     if size < 1:
         raise ValueError(f"local_response_norm: expected size of at least 1, got {size}")
     C = input.shape[1]
-    squares = pad(input * input, (0, 0) * (input.ndim - 2) + (size // 2, (size - 1) // 2))
+    alpha = as_number("local_response_norm", "alpha", alpha)
+    # The factor comes before the sum, which could be too large for float16.
+    squares = pad(input * (alpha / size) * input, (0, 0) * (input.ndim - 2) + (size // 2, (size - 1) // 2))
     total = narrow(squares, 1, 0, C)
     for shift in range(1, size):
         total = total + narrow(squares, 1, shift, C)
-    return input / (total * (alpha / size) + k) ** beta
+    return input / (total + k) ** beta
 
 
 def _normalized(

@@ -352,3 +352,25 @@ def test_multiplications_are_counted():
     convolution = 2 * 4 * 3 * 3 * 3 * 3 * 3
     transposed = 2 * 4 * 8 * 8 * 3 * 3 * 3
     assert counts == [convolution, transposed, 2 * 6 * 8 * 5 * 8, 2 * 6 * 8 * 8 * 8, 2 * 7 * 6 * 8 * 8]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.operation not in ("tensor", "as_tensor")], ids=lambda c: c.operation)
+def test_what_is_on_the_cpu_stays_there_in_a_device_context(case):
+    """What an operation and its derivatives make on the way, they make where the operands are."""
+    for sample in checks.samples_of(case):
+        if not sample.arrays:
+            continue
+        inputs = checks.leaves(checks.in_dtype(sample.arrays, "float64"))
+        if case.differentiable:
+            inputs = [x.requires_grad_() if x.is_floating_point() else x for x in inputs]
+        with minigrad.device("meta"):
+            outputs = checks.tensors_in(case.function(*inputs, **sample.static))
+            roots, wanted = [t for t in outputs if t.requires_grad], [x for x in inputs if x.requires_grad]
+            for order in (1, 2):
+                if not roots:
+                    break
+                above = [minigrad.ones_like(root) for root in roots]
+                gradients = autograd.grad(roots, wanted, above, create_graph=order == 1, allow_unused=True)
+                outputs += [t for t in gradients if t is not None]
+                roots = [t for t in gradients if t is not None and t.requires_grad]
+        assert all(tensor.device == "cpu" for tensor in outputs)

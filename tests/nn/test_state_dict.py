@@ -227,3 +227,14 @@ class TestHooks:
         with pytest.raises(RuntimeError, match="weight: too old"):
             net.load_state_dict(other_state(net))
         assert values(net.state_dict()) == before
+
+
+def test_values_and_their_absence_do_not_mix():
+    """Nothing is loaded where one of two tensors has no values."""
+    layer = nn.Linear(3, 3)
+    before = layer.weight.tolist()
+    with pytest.raises(RuntimeError, match="bias: expected a tensor with values, got one on the meta device"):
+        layer.load_state_dict({"weight": mg.ones(3, 3), "bias": mg.zeros(3, device="meta")})
+    assert layer.weight.tolist() == before
+    with pytest.raises(RuntimeError, match=r"weight: the module's tensor is on the meta device.*; pass assign=True"):
+        nn.Linear(3, 3, device="meta").load_state_dict(layer.state_dict())

@@ -161,6 +161,19 @@ def test_device_as_context_ends_with_an_error():
     assert minigrad.zeros(2).device == "cpu"
 
 
+def test_device_as_context_in_a_generator():
+    def made():
+        with minigrad.device("meta"):
+            yield minigrad.zeros(1)
+
+    meta = made()
+    next(meta)
+    with minigrad.device("cpu"):
+        meta.close()
+        assert minigrad.zeros(1).device == "cpu"
+    assert minigrad.zeros(1).device == "cpu"
+
+
 def test_device_as_context_is_of_one_thread():
     found = []
     with minigrad.device("meta"):
@@ -179,3 +192,6 @@ def test_data_and_files_stay_on_the_cpu_in_a_device_context():
         assert minigrad.load(file)["weight"].tolist() == [1, 1]
         loader = data.DataLoader(samples, batch_size=2, shuffle=True)
         assert sorted(number for (batch,) in loader for number in batch.tolist()) == [0, 1, 2, 3]
+        assert [len(part) for part in data.random_split(samples, [1, 3])] == [1, 3]
+        assert list(data.WeightedRandomSampler([0, 2.5, 0], num_samples=1)) == [1]
+        assert data.default_collate([1, 2]).tolist() == [1, 2]

@@ -105,3 +105,10 @@ def test_normalize_of_nothing_and_of_zeros():
     y.sum().backward()
     assert y.tolist() == [[0, 0, 0]] * 2
     assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_local_response_norm_of_large_halves():
+    """The sum of the squares is beyond float16's range, what is computed of it is not."""
+    x = minigrad.full((1, 8, 2, 2), 150.0)
+    expected = F.local_response_norm(x, 5)
+    assert float(abs(F.local_response_norm(x.half(), 5).float() - expected).max()) < 0.1

@@ -41,7 +41,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return list(batch)
     if isinstance(first, (int, float)):
         floating = any(isinstance(sample, float) for sample in batch)
-        return ops.tensor(list(batch), dtype="float64" if floating else None)
+        return ops.tensor(list(batch), dtype="float64" if floating else None, device="cpu")
     if isinstance(first, Mapping):
         if any(sample.keys() != first.keys() for sample in batch):
             raise ValueError(f"default_collate: expected dicts with one set of keys, got {_all([list(s) for s in batch])}")

@@ -212,7 +212,7 @@ def random_split(
         raise ValueError(
             f"random_split: expected lengths whose sum is {size}, or fractions whose sum is 1, got {list(lengths)}"
         )
-    order = ops.randperm(size, generator=generator).tolist()
+    order = ops.randperm(size, generator=generator or ops.default_generator).tolist()
     ends = accumulate(sizes)
     return [Subset(dataset, order[end - length : end]) for end, length in zip(ends, sizes)]
 

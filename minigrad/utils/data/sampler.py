@@ -153,7 +153,8 @@ class WeightedRandomSampler(Sampler[int]):
         generator: ops.Generator | None = None,
     ):
         _check_positive("WeightedRandomSampler", "num_samples", num_samples)
-        self.weights = ops.as_tensor(weights, dtype="float64")
+        device = weights.device if isinstance(weights, Tensor) else "cpu"
+        self.weights = ops.as_tensor(weights, dtype="float64", device=device)
         if self.weights.ndim != 1:
             raise ValueError(f"WeightedRandomSampler: expected weights (N,), got shape {self.weights.shape}")
         self.num_samples = num_samples
