@@ -44,8 +44,8 @@ def number(layer: Any, name: str, value: Any) -> float:
 
 
 def integer(layer: Any, name: str, value: Any) -> int:
-    """A layer's setting that is an integer."""
-    if not isinstance(value, Integral):
+    """A layer's setting that is an integer; True and False are none, though Python counts them among the ints."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
         raise refuse(layer, name, "an int", value)
     return int(value)
 

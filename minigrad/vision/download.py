@@ -20,13 +20,20 @@ def fetch(url: str, path: Path, expected: str, algorithm: str = "md5") -> None:
         algorithm: of the checksum, as ``hashlib`` names it.
 
     Raises:
-        RuntimeError: if the network or the server does not give the file, or what came has another checksum.
+        RuntimeError: if nothing can be written there, the network or the server does not give the file, or what came has
+            another checksum.
     """
     wanted = describe(expected, algorithm)
     advice = f"get {url} ({wanted}) by other means and put it at {path}"
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+    except OSError as error:
+        raise RuntimeError(
+            f"download: {url} could not be fetched, since nothing can be written to {path.parent} ({error}); {advice}"
+        ) from error
+    try:
         with urllib.request.urlopen(url, timeout=30) as answer, partial.open("wb") as file:
             while block := answer.read(1 << 20):
                 file.write(block)

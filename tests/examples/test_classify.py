@@ -144,6 +144,32 @@ def test_number_of_classes(program, picture, tmp_path, capsys):
     assert len(read_output(capsys.readouterr().out)) == 3
 
 
+def grey_probabilities(picture, model, mean, std):
+    x = (np.asarray(Image.open(picture).convert("L")) / 255 - mean) / std
+    with minigrad.no_grad():
+        scores = model.eval()(minigrad.tensor(x[None, None].astype("float32")))
+    return scores.softmax(1).numpy()[0]
+
+
+@pytest.mark.parametrize(
+    ("arch", "options"), [("lenet5", []), ("resnet20", ["--in-channels", 1]), ("lenet5", ["--in-channels", 1])]
+)
+def test_networks_for_grey_pictures(program, picture, tmp_path, capsys, arch, options):
+    """From a file as train_resnet.py writes it."""
+    model = models.get_model(arch, in_channels=1)
+    minigrad.save({"model": model.state_dict(), "optimizer": {}, "epoch": 3, "draws": minigrad.ones(2)}, tmp_path / "best.pth")
+    options = ["--weights", tmp_path / "best.pth", "--resize", 32, "--crop", 32, "--mean", 0.25, "--std", 0.5, *options]
+    assert program(picture, "--arch", arch, *options) == 0
+    check(read_output(capsys.readouterr().out), grey_probabilities(picture, model, 0.25, 0.5))
+
+
+def test_labels_with_a_byte_order_mark(program, picture, weights, tmp_path, capsys):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"thing {number}\n" for number in "abcdefghij"), encoding="utf-8-sig")
+    assert program(picture, *SMALL, "--weights", weights, "--labels", labels, "--top", 10) == 0
+    assert "%  thing a (0)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arch", "weights", "resize", "crop", "interpolation"),
     [
@@ -159,10 +185,11 @@ def test_number_of_classes(program, picture, tmp_path, capsys):
     ],
 )
 def test_preparation_is_the_weights(module, monkeypatch, tmp_path, arch, weights, resize, crop, interpolation):
-    (tmp_path / "resnet50-11ad3fa6.pth").touch()
+    for name in ("resnet50-11ad3fa6.pth", "resnet50-0676ba61.pth", "mine.pth"):
+        (tmp_path / name).touch()
     monkeypatch.setattr(sys, "argv", ["classify.py", "cat.jpg", "--arch", arch, "--weights", weights.format(folder=tmp_path)])
     arguments = module.parse_arguments()
-    preparation = module.make_preparation(arguments, module.find_published(arguments.arch, arguments.weights))
+    preparation = module.make_preparation(arguments, models.find_weights(arguments.arch, arguments.weights)[0])
     assert repr(preparation).startswith(
         f"Compose(Resize({resize}, interpolation={interpolation!r}), CenterCrop(({crop}, {crop})), ToTensor(), Normalize("
     )
@@ -176,8 +203,47 @@ def test_published_weights_that_are_nowhere(program, picture, tmp_path, capsys):
     errors = capsys.readouterr().err
     home = tmp_path / "home" / "checkpoints" / "resnet18-f37072fd.pth"
     assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in errors
-    assert errors.startswith(f"classify: resnet18-f37072fd.pth is fetched to {home} unless another folder has it\n")
+    assert errors.startswith(f"classify: resnet18-f37072fd.pth is fetched to {home}\n")
     assert f"put it at {home}" in errors
+
+
+def test_no_fetch_is_announced_where_a_folder_has_the_file(program, picture, tmp_path, capsys, monkeypatch):
+    (tmp_path / "resnet18-f37072fd.pth").write_text("damaged")
+    monkeypatch.setenv("MINIGRAD_CHECKPOINT_PATH", str(tmp_path))
+    assert program(picture, "--arch", "resnet18") == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("classify: weights: expected sha256 beginning with f37072fd for")
+    assert "is fetched" not in errors
+
+
+@pytest.mark.parametrize("labels", ["two", "missing"])
+def test_labels_are_read_before_anything_is_fetched(program, picture, tmp_path, capsys, labels):
+    (tmp_path / "two").write_text("cat\ndog\n")
+    assert program(picture, "--arch", "resnet18", "--labels", tmp_path / labels) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("classify: --labels: expected ")
+    assert "fetched" not in errors
+
+
+def test_pictures_that_would_grow_out_of_memory(program, weights, tmp_path, capsys, monkeypatch):
+    Image.new("L", (60000, 1)).save(tmp_path / "line.png")
+    assert program(tmp_path / "line.png", *SMALL, "--weights", weights) == 1
+    assert "60000x1 pixels, where one side is more than 100 times as long as the other" in capsys.readouterr().err
+    Image.new("L", (100, 1)).save(tmp_path / "line.png")
+
+    def resize(*arguments):
+        raise MemoryError
+
+    assert program(tmp_path / "line.png", *SMALL, "--weights", weights) == 0
+    monkeypatch.setattr(Image.Image, "resize", resize)
+    assert program(tmp_path / "line.png", *SMALL, "--weights", weights) == 1
+    assert capsys.readouterr().err == "classify: there is not enough memory\n"
+
+
+def test_no_weights(program, picture, capsys):
+    with pytest.raises(SystemExit):
+        program(picture, "--weights", "")
+    assert "--weights: expected a name or a path, got ''" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -187,17 +253,31 @@ def test_published_weights_that_are_nowhere(program, picture, tmp_path, capsys):
         (["{folder}"], "classify: expected a picture, but there is no file {folder}"),
         (["{folder}/text.jpg"], "classify: expected a picture that Pillow reads in {folder}/text.jpg, got: cannot identify"),
         (["{folder}/half.png"], "classify: expected a picture that Pillow reads in {folder}/half.png, got: "),
-        (["{folder}/deep.png"], "classify: expected a picture .* got: a picture of mode I;16, which has more than 8 bits"),
+        (
+            ["{folder}/deep.png"],
+            "classify: expected a picture .* got: a picture of mode I;16, which has .*; scale its values to 0",
+        ),
         (
             ["{picture}", "--arch", "resnet51"],
-            "classify: get_model_weights: expected the name of a network, got 'resnet51'; did",
+            "classify: find_weights: expected the name of a network, got 'resnet51'; did",
         ),
-        (["{picture}", *SMALL, "--weights", "none.pth"], "expected weights to be one of .*, got 'none.pth'"),
+        (
+            ["{picture}", *SMALL, "--weights", "none.pth"],
+            "resnet20: expected weights to be the path of a checkpoint file, got 'none.pth'",
+        ),
         (["{picture}", *SMALL, "--weights", "{picture}"], "classify: .*expected a checkpoint"),
         (["{picture}", *SMALL, "--weights", "{weights}", "--num-classes", "7"], r"fc\.weight: expected shape \(7, 64\)"),
         (["{picture}", *SMALL, "--weights", "{weights}", "--std", "1", "1", "0"], "Normalize: .*none of these 0"),
         (["{picture}", *SMALL, "--weights", "{weights}", "--labels", "{folder}/two.txt"], "expected 10 names in .*, got 2"),
-        (["{picture}", *SMALL, "--weights", "{weights}", "--labels", "{folder}/none.txt"], "No such file .*none.txt"),
+        (
+            ["{picture}", *SMALL, "--weights", "{weights}", "--labels", "{folder}/none.txt"],
+            "--labels: expected a text file, got: .*No such file .*none.txt",
+        ),
+        (["{picture}", *SMALL, "--weights", "{weights}", "--mean", "1", "2"], "--mean: expected 3 for resnet20, .*, got 2"),
+        (
+            ["{picture}", *SMALL, "--weights", "{weights}", "--in-channels", "1"],
+            "--mean: expected 1 for resnet20, .*, got none",
+        ),
         (["{picture}", *SMALL, "--weights", "{weights}", "--labels", "{picture}"], "--labels: expected text in UTF-8"),
         (["{picture}", *SMALL, "--weights", "{weights}", "--device", "tpu"], "classify: .*tpu"),
         (

@@ -143,3 +143,9 @@ def test_dropout_only_in_training():
     assert layer.eval()(x).tolist() == x.tolist()
     whole = nn.Dropout2d(0.5)(mg.ones(20, 10, 3, 3))
     assert (whole.amax((2, 3)) == whole.amin((2, 3))).all()
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(3, True), lambda: nn.Conv2d(True, 4, 3), lambda: nn.BatchNorm2d(True)])
+def test_bools_are_no_sizes(make):
+    with pytest.raises(TypeError, match=r": expected (out_features|in_channels|num_features) to be an int, got a bool$"):
+        make()

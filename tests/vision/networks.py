@@ -35,6 +35,27 @@ def trace(model, x):
     return shapes, {name: inside(name) for name in shapes}
 
 
+def zeros_of(model, x):
+    """For every convolution, by name: whether a Dropout right behind it in training made zeros of what came out of it."""
+    last, dropped = [""], {}
+
+    def hook(name):
+        def record(module, inputs, output):
+            if isinstance(module, nn.Conv2d):
+                last[0] = name
+                dropped[name] = False
+            elif isinstance(module, nn.Dropout):
+                dropped[last[0]] |= bool(((output == 0) & (inputs[0] != 0)).any())
+
+        return record
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules()]
+    model.train()(x)
+    for handle in handles:
+        handle.remove()
+    return dropped
+
+
 def patterns(N, C, H, W):
     """Random images of 4×4 patches, each of one colour; noise of single pixels would look alike to a network that averages."""
     height, width = -(-H // 4), -(-W // 4)

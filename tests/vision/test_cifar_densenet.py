@@ -8,6 +8,8 @@ from minigrad import nn, optim
 from minigrad.vision import models
 from minigrad.vision.models import CIFARDenseNet
 
+from .networks import zeros_of
+
 SMALL = {"depth": 16, "growth_rate": 4, "in_channels": 2}  # two layers to a block
 
 
@@ -54,7 +56,20 @@ def test_dropout_is_for_training_only():
     x = minigrad.randn(2, 2, 8, 8)
     assert not model(x).equal(model(x))
     assert model.eval()(x).equal(model(x))
-    assert models.densenet_bc40_12(drop_rate=0.2).features.denseblock3.denselayer6.drop_rate == 0.2
+    assert models.densenet_bc40_12(drop_rate=0.2).features.denseblock3.denselayer6.dropout2.p == 0.2
+
+
+def test_dropout_is_after_every_convolution_but_the_first():
+    minigrad.manual_seed(0)
+    dropped = zeros_of(CIFARDenseNet(**SMALL, drop_rate=0.5), minigrad.randn(2, 2, 8, 8))
+    assert len(dropped) == 1 + 3 * 2 * 2 + 2
+    assert [name for name, is_dropped in dropped.items() if not is_dropped] == ["features.conv0"]
+
+
+@pytest.mark.parametrize("rate", [-7, 2])
+def test_rates_that_are_no_probability(rate):
+    with pytest.raises(ValueError, match=rf"expected a probability p in \[0, 1\], got {rate}"):
+        CIFARDenseNet(**SMALL, drop_rate=rate)
 
 
 def torch_forward(torch, values, x, training):

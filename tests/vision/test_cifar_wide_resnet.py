@@ -10,6 +10,8 @@ from minigrad import nn, optim
 from minigrad.vision import models
 from minigrad.vision.models import WideResNet
 
+from .networks import zeros_of
+
 SMALL = {"depth": 16, "widen_factor": 2, "in_channels": 2}  # two blocks to a stage: blocks of both kinds
 
 
@@ -69,7 +71,22 @@ def test_dropout_is_for_training_only():
     x = minigrad.randn(2, 2, 8, 8)
     assert not model(x).equal(model(x))
     assert model.eval()(x).equal(model(x))
-    assert models.wide_resnet16_8(dropout=0.3).layer1[0].dropout == 0.3
+    assert models.wide_resnet16_8(dropout=0.3).layer1[0].dropout.p == 0.3
+
+
+def test_dropout_is_between_the_convolutions_of_a_block():
+    minigrad.manual_seed(0)
+    dropped = zeros_of(WideResNet(**SMALL, dropout=0.5), minigrad.randn(2, 2, 8, 8))
+    assert {name for name, is_dropped in dropped.items() if is_dropped} == {
+        f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in (0, 1)
+    }
+    assert "layer3.1.conv2" in dropped
+
+
+@pytest.mark.parametrize("rate", [-7, 2])
+def test_rates_that_are_no_probability(rate):
+    with pytest.raises(ValueError, match=rf"expected a probability p in \[0, 1\], got {rate}"):
+        WideResNet(**SMALL, dropout=rate)
 
 
 def torch_forward(torch, values, x, training):

@@ -10,9 +10,11 @@ from minigrad.vision import models
 from minigrad.vision.models import DenseNet
 from minigrad.vision.models.densenet import DenseBlock
 
+from .networks import zeros_of
+
 
 def small(**options):
-    return DenseNet(growth_rate=8, layers=(2, 2, 1), init_channels=16, num_classes=4, **options)
+    return DenseNet(growth_rate=8, block_config=(2, 2, 1), num_init_features=16, num_classes=4, **options)
 
 
 @pytest.mark.parametrize(("name", "depth"), [("densenet121", 121), ("densenet169", 169)])
@@ -105,12 +107,24 @@ def test_dropout_is_for_training_only():
     x = minigrad.randn(2, 3, 32, 32)
     assert not model(x).equal(model(x))
     assert model.eval()(x).equal(model(x))
-    assert models.densenet121(drop_rate=0.2).features.denseblock4.denselayer16.drop_rate == 0.2
+    assert models.densenet121(drop_rate=0.2).features.denseblock4.denselayer16.dropout2.p == 0.2
+
+
+def test_dropout_is_after_the_3x3_convolutions():
+    dropped = {name: kind for name, kind in zeros_of(small(drop_rate=0.5), minigrad.randn(2, 3, 32, 32)).items() if kind}
+    assert len(dropped) == 5
+    assert all(name.endswith(".conv2") for name in dropped)
+
+
+@pytest.mark.parametrize("rate", [-7, 2, -0.1])
+def test_rates_that_are_no_probability(rate):
+    with pytest.raises(ValueError, match=rf"expected a probability p in \[0, 1\], got {rate}"):
+        small(drop_rate=rate)
 
 
 @pytest.mark.parametrize("size", [(29, 29), (32, 64)])
 def test_output_shapes(size):
-    model = DenseNet(growth_rate=4, layers=(1, 1, 1, 1), init_channels=8, num_classes=5, in_channels=1)
+    model = DenseNet(growth_rate=4, block_config=(1, 1, 1, 1), num_init_features=8, num_classes=5, in_channels=1)
     assert model.eval()(minigrad.randn(2, 1, *size)).shape == (2, 5)
 
 

@@ -89,7 +89,7 @@ def test_wrong_checksum_leaves_no_file(server, tmp_path, expected, algorithm, wo
 
 def test_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "file").write_bytes(b"before")
-    with pytest.raises(RuntimeError, match="could not be fetched"):
+    with pytest.raises(RuntimeError, match=f"could not be fetched, since nothing can be written to {tmp_path / 'file'} "):
         fetch(f"{server}/file", tmp_path / "file" / "file.bin", MD5)
     assert (tmp_path / "file").read_bytes() == b"before"
 

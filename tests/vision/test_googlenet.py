@@ -229,6 +229,8 @@ def test_transform_input():
     deviation = minigrad.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
     minigrad.testing.assert_close(model((image - mean) / deviation), plain((image - 0.5) / 0.5), rtol=1e-4, atol=1e-6)
     assert model.double()(image.double()).dtype == minigrad.float64
+    with pytest.raises(ValueError, match=r"GoogLeNet: expected images \(N, 3, H, W\) with transform_input=True, got \(1, 1, "):
+        model(minigrad.rand(1, 1, 32, 32))
     with pytest.raises(ValueError, match="GoogLeNet: expected in_channels=3 with transform_input=True, got 1"):
         GoogLeNet(in_channels=1, transform_input=True)
 
@@ -345,3 +347,15 @@ def test_the_original_overfits_a_batch():
     losses = overfit(model, patterns(4, 3, 64, 64), lr=0.0005, steps=150)
     assert losses[0] > 1.2
     assert losses[-1] < 0.1
+
+
+def test_made_on_the_meta_device():
+    """The numbers of transform_input are in no state dict, and none are needed there."""
+    minigrad.manual_seed(7)
+    options = {"num_classes": 2, "aux_logits": False, "transform_input": True}
+    model = GoogLeNet(**options).eval()
+    with minigrad.device("meta"):
+        other = GoogLeNet(**options).eval()
+    other.load_state_dict(model.state_dict(), assign=True)
+    x = minigrad.rand(1, 3, 32, 32)
+    assert other(x).equal(model(x))

@@ -165,3 +165,14 @@ def test_overfits_a_batch(connections):
     losses = overfit(LeNet5(connections=connections), patterns(10, 1, 32, 32), lr=0.003, steps=60)
     assert losses[0] > 1.5
     assert losses[-1] < 0.1
+
+
+def test_made_on_the_meta_device():
+    """The table of connections is in no state dict, and not needed there."""
+    minigrad.manual_seed(4)
+    model = LeNet5()
+    with minigrad.device("meta"):
+        other = LeNet5()
+    other.load_state_dict(model.state_dict(), assign=True)
+    x = minigrad.randn(2, 1, 32, 32)
+    assert other(x).equal(model(x))

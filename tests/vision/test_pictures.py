@@ -170,8 +170,23 @@ def test_other_pixels(mode):
         ToTensor()(Image.new(mode, (2, 2)))
 
 
+@pytest.mark.parametrize(
+    ("mode", "advice"),
+    [("P", r"image\.convert\('RGB'\) makes it one"), *[(m, r"scale its values to 0\.\.255") for m in ("I;16", "I", "F")]],
+)
+def test_advice_loses_no_values(mode, advice):
+    with pytest.raises(ValueError, match=f"got one of mode {mode}; {advice}"):
+        pil_to_tensor(Image.new(mode, (2, 2)))
+
+
+@pytest.mark.parametrize("transform", [Resize(4), CenterCrop(4), Grayscale(), ToTensor(), pil_to_tensor])
+def test_no_pixels(transform):
+    with pytest.raises(ValueError, match="expected a picture with pixels, got one of 0×3"):
+        transform(Image.new("RGB", (0, 3)))
+
+
 @pytest.mark.parametrize("kind", [Resize, CenterCrop])
-@pytest.mark.parametrize("size", [0, -3, (4, 0), (4, 4, 4), (4.0, 4), 4.0, "44"])
+@pytest.mark.parametrize("size", [0, -3, (4, 0), (4, 4, 4), (4.0, 4), 4.0, "44", True])
 def test_sizes_that_make_no_sense(kind, size):
     with pytest.raises(ValueError, match=rf"{kind.__name__}: expected a positive size, or two, got "):
         kind(size)

@@ -30,7 +30,7 @@ def register_linear(**published):
 
 def test_every_builder_is_registered_and_exported():
     functions = {name for name in models.__all__ if inspect.isfunction(getattr(models, name))}
-    functions -= {"get_model", "get_model_weights", "list_models", "register_model"}
+    functions -= {"find_weights", "get_model", "get_model_weights", "list_models", "register_model"}
     assert set(list_models()) == functions
     assert len(functions) > 40
     for name in functions:
@@ -129,7 +129,9 @@ def test_weights_and_pretrained_exclude_each_other():
 def test_nothing_published():
     with pytest.raises(ValueError, match="linear: expected a network with published weights for pretrained=True"):
         register_linear()(pretrained=True)
-    with pytest.raises(ValueError, match="linear: expected weights to be one of the path of a checkpoint file, got 'DEFAULT'"):
+    with pytest.raises(
+        ValueError, match="linear: expected weights to be the path of a checkpoint file, got 'DEFAULT', which is"
+    ):
         register_linear()(weights="DEFAULT")
 
 
@@ -139,6 +141,8 @@ def test_unknown_weights(tmp_path):
     for weights in ("V3", str(tmp_path / "missing.pth"), tmp_path / "missing.pth"):
         with pytest.raises(ValueError, match=f"linear: expected weights to be {expected} {str(weights)!r}"):
             linear(weights=weights)
+    with pytest.raises(ValueError, match="linear: expected weights to be a name or a path, got ''"):
+        linear(weights="")
     with pytest.raises(TypeError, match="linear: expected weights to be a name or a path, got a bool"):
         linear(weights=True)
     with pytest.raises(ValueError, match=re.escape(f"folder {tmp_path} to have a file of published weights ({FILE} or ")):
@@ -154,6 +158,18 @@ def test_weights_for_another_size(options):
     assert f"resnet18: expected {name}={required} with the weights of resnet18-f37072fd.pth, got {value}" in str(raised.value)
     with pytest.raises(ValueError, match="expected num_classes=1000 with the weights of"):
         models.resnet18(10, weights="DEFAULT")
+
+
+def test_advice_where_weights_are_for_another_size():
+    with pytest.raises(ValueError, match="got 10; build the network with these weights, then replace the last layer"):
+        models.resnet18(10, weights="DEFAULT")
+    with pytest.raises(ValueError, match=r"expected image_size=224 .*, got 384; resize the images to the size of these"):
+        models.vit_b_16(weights="DEFAULT", image_size=384)
+
+
+def test_too_many_arguments():
+    with pytest.raises(TypeError, match="linear: expected at most 2 positional arguments, got 3"):
+        register_linear(V1=Published(FILE))(1000, 3, 5, weights="V1")
 
 
 def test_no_weights_is_no_search(monkeypatch):

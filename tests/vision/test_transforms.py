@@ -154,6 +154,15 @@ def test_bad_arguments():
         Pad(-1)
     with pytest.raises(ValueError, match=r"RandomCrop: expected a padded image of at least \(8, 4\), got \(6, 6\)"):
         RandomCrop((8, 4), padding=1)(images(1, 4, 4))
+    for size in (-1, 0, (4,), (4, 4, 4), "a", "44", 4.0, True):
+        with pytest.raises(ValueError, match="RandomCrop: expected a positive size, or two, got "):
+            RandomCrop(size)
+    for mean, std in ((0.5, [0.5]), ([0.5], 0.5), (["a"], [0.5]), (minigrad.ones(1, 1), [0.5])):
+        with pytest.raises(TypeError, match=r"Normalize: expected (mean|std) to have one number per channel, got"):
+            Normalize(mean, std)
+    for padding in ((1, 2), 1.5, "1", True):
+        with pytest.raises(TypeError, match="Pad: expected padding to be an int, got"):
+            Pad(padding)
     with pytest.raises(ValueError, match=r"RandomHorizontalFlip: expected a probability in 0\.\.1, got 1\.5"):
         RandomHorizontalFlip(1.5)
 

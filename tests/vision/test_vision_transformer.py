@@ -143,9 +143,7 @@ def test_published_weights():
         vit_b_16(image_size=384, weights="IMAGENET1K_V1")
 
 
-@pytest.mark.parametrize(
-    ("shape", "got"), [((2, 3, 64, 64), r"\(2, 3, 64, 64\)"), ((2, 1, 32, 32), r"\(2, 1, "), ((3, 32, 32), r"\(3, 32, 32\)")]
-)
+@pytest.mark.parametrize(("shape", "got"), [((2, 3, 64, 64), r"\(2, 3, 64, 64\)"), ((2, 1, 32, 32), r"\(2, 1, ")])
 def test_images_of_another_size(shape, got):
     with pytest.raises(ValueError, match=rf"VisionTransformer: expected images \(N, 3, 32, 32\), got {got}.*resize them"):
         VisionTransformer(**THIN)(mg.zeros(shape))

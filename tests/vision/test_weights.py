@@ -105,6 +105,30 @@ def test_names_of_weights(shop):
     assert number_in(models.get_model("linear", weights="V2")) == 2
 
 
+def test_find_weights(shop, kept, tmp_path, monkeypatch):
+    """What is meant, and the file if it is here; nothing is fetched."""
+    first, second = publish(shop, state_of(1.0)), publish(shop, state_of(2.0))
+    register_linear(default="V2", V1=first, V2=second)
+    assert models.find_weights("linear", None) == (None, None)
+    assert models.find_weights("linear", "DEFAULT") == (second, None)
+    assert not kept.exists()
+    monkeypatch.setenv("MINIGRAD_CHECKPOINT_PATH", str(shop))
+    assert models.find_weights("linear", "V1") == (first, shop / first.file)
+    assert models.find_weights("linear", shop) == (second, shop / second.file)
+    (tmp_path / "mine.pth").touch()
+    assert models.find_weights("linear", str(tmp_path / "mine.pth")) == (None, tmp_path / "mine.pth")
+    with pytest.raises(ValueError, match="linear: expected weights to be one of V1, V2, DEFAULT"):
+        models.find_weights("linear", "V3")
+    with pytest.raises(ValueError, match="find_weights: expected the name of a network, got 'nothing'"):
+        models.find_weights("nothing", None)
+
+
+def test_relative_home_is_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIGRAD_HOME", "here")
+    assert Published("net-0123abcd.pth").path == tmp_path / "here" / "checkpoints" / "net-0123abcd.pth"
+
+
 def test_search_path(shop, kept, tmp_path, monkeypatch):
     """The folders are looked through in their order, before the one where weights are kept; nothing is written to them."""
     published = publish(shop, state_of(1.0))
@@ -149,7 +173,9 @@ def test_wrong_file_from_the_server(shop, kept):
     assert os.listdir(kept) == []
 
 
-def test_without_network(kept, monkeypatch):
+def test_without_network(kept, shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGRAD_CHECKPOINT_PATH", os.pathsep.join([str(shop), str(tmp_path / "missing")]))
+
     def urlopen(url, timeout):
         raise urllib.error.URLError("no network")
 
@@ -160,6 +186,7 @@ def test_without_network(kept, monkeypatch):
     advice = f"get {url} (sha256 beginning with 63fe2227) by other means and put it at {kept / 'resnet101-63fe2227.pth'}"
     assert f"{url} could not be fetched (<urlopen error no network>)" in str(raised.value)
     assert advice in str(raised.value)
+    assert str(raised.value).endswith(f"; searched so far: {shop}, {tmp_path / 'missing'} (no such folder), {kept}")
     with pytest.raises(RuntimeError, match=r"models/resnet101-cd907fc2\.pth could not be fetched"):
         models.resnet101(weights="DEFAULT")
 
@@ -167,7 +194,7 @@ def test_without_network(kept, monkeypatch):
 def test_where_nothing_can_be_kept(shop, tmp_path):
     (tmp_path / "home").write_text("a file, not a folder")
     published = publish(shop, state_of(1.0))
-    with pytest.raises(RuntimeError, match="could not be fetched"):
+    with pytest.raises(RuntimeError, match=f"nothing can be written to {tmp_path / 'home' / 'checkpoints'} "):
         register_linear(V1=published)(pretrained=True)
     assert (tmp_path / "home").read_text() == "a file, not a folder"
 
@@ -232,6 +259,47 @@ def test_files_that_do_not_fit(tmp_path):
         linear(weights=path)
 
 
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+def test_file_of_a_training(tmp_path, key):
+    path = tmp_path / "last.pth"
+    minigrad.save({key: state_of(3.0), "optimizer": {"state": {}}, "epoch": 7, "draws": minigrad.ones(2)}, path)
+    assert number_in(register_linear()(weights=path)) == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"model": state_of(1.0), "state_dict": state_of(2.0)}, {"model": {"epoch": 1}}],
+    ids=["both", "none"],
+)
+def test_files_where_it_is_not_clear_what_is_meant(tmp_path, content):
+    minigrad.save(content, tmp_path / "last.pth")
+    with pytest.raises(RuntimeError, match="unexpected: model"):
+        register_linear()(weights=tmp_path / "last.pth")
+
+
+def test_file_of_data_parallel(tmp_path):
+    path = tmp_path / "parallel.pth"
+    minigrad.save({f"module.{name}": value for name, value in state_of(1.0).items()}, path)
+    with pytest.raises(RuntimeError) as raised:
+        register_linear()(weights=path)
+    assert str(raised.value).startswith(f"weights: {path}: every key starts with 'module.', as DataParallel writes them; ")
+    assert "missing" not in str(raised.value)
+
+
+def test_network_without_memory(tmp_path):
+    path = tmp_path / "mine.pth"
+    minigrad.save(state_of(4.0), path)
+    linear = register_linear()
+    with minigrad.device("meta"):
+        with pytest.raises(RuntimeError) as raised:
+            linear(weights=path)
+        model = linear()
+    assert f"weights: expected a network with memory for {path}, got one on the meta device" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    model.load_state_dict(minigrad.load(path), assign=True)  # its advice
+    assert number_in(model) == 4
+
+
 def test_loaded_weights_are_the_networks_own(shop, kept):
     """A change of them leaves the file as it is."""
     published = publish(shop, state_of(1.0))
@@ -281,6 +349,9 @@ def test_facts_are_torchvisions(torchvision):
                 assert ours.url == theirs[key].url, (name, key)
                 assert ours.url.endswith(ours.file)
                 assert (ours.resize, ours.crop) == (preset.keywords.get("resize_size", 256), preset.keywords["crop_size"]), name
+                made = preset()
+                assert ours.interpolation == made.interpolation.value, (name, key)
+                assert ([*ours.mean], [*ours.std]) == ([*made.mean], [*made.std]), (name, key)
                 assert ours.top1 == theirs[key].meta["_metrics"]["ImageNet-1K"]["acc@1"], (name, key)
                 compared += 1
     assert compared > 50

@@ -20,7 +20,7 @@ from .densenet import DenseNet, densenet121, densenet161, densenet169, densenet2
 from .googlenet import GoogLeNet, GoogLeNetOutputs, Inception, InceptionAux, googlenet
 from .googlenet_original import GoogLeNetOriginal, NaiveInception, googlenet_original
 from .lenet import LeNet5, lenet5
-from .registry import Published, get_model, get_model_weights, list_models, register_model
+from .registry import Published, find_weights, get_model, get_model_weights, list_models, register_model
 from .resnet import (
     BasicBlock,
     Bottleneck,
@@ -42,6 +42,7 @@ from .vision_transformer import VisionTransformer, vit_b_16, vit_tiny_cifar
 __all__ = [
     # all networks by name
     "Published",
+    "find_weights",
     "get_model",
     "get_model_weights",
     "list_models",

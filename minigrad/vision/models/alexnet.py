@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ... import nn
 from ..._tensor import Tensor
+from .images import check_images
 from .registry import Published, register_model
 
 
@@ -57,6 +58,7 @@ class AlexNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        check_images(self, x)
         x = self.features(x)  # (N, 256, 6, 6) for 224×224, by way of 55×55, 27×27 and 13×13
         x = self.avgpool(x)  # (N, 256, 6, 6)
         return self.classifier(x.flatten(1))  # (N, num_classes)
@@ -119,6 +121,7 @@ class AlexNetOriginal(nn.Module):
                 nn.init.constant_(module.bias, 1 if one else 0)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_images(self, x)
         x = self.features(x)  # (N, 256, 6, 6), by way of 55×55, 27×27 and 13×13
         return self.classifier(x.flatten(1))  # (N, num_classes)
 

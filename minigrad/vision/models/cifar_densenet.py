@@ -22,14 +22,14 @@ class CIFARDenseNet(nn.Module):
         growth_rate: channels that each layer adds (the paper's k).
         num_classes: outputs.
         in_channels: 3 for colour, 1 for grey.
-        drop_rate: the probability with which an output of a layer is dropped; the paper has 0.2 where it trains on
-            images that are not augmented.
+        drop_rate: the probability with which an output of a convolution, any but the first, is dropped; the paper has 0.2
+            where it trains on images that are not augmented.
 
     Shape:
         input (N, in_channels, H, W), H and W from 4 up; output (N, num_classes).
 
     Raises:
-        ValueError: if the depth is not 6n + 4.
+        ValueError: if the depth is not 6n + 4, or ``drop_rate`` is no probability.
 
     >>> import minigrad
     >>> from minigrad.vision.models import densenet_bc40_12
@@ -47,7 +47,7 @@ class CIFARDenseNet(nn.Module):
         layers = depth // 6  # of two convolutions, in each block
         self.features = nn.Sequential()
         self.features.add_module("conv0", nn.Conv2d(in_channels, 2 * growth_rate, 3, padding=1, bias=False))
-        channels = add_dense_blocks(self.features, [layers] * 3, 2 * growth_rate, growth_rate, 4, drop_rate)
+        channels = add_dense_blocks(self.features, [layers] * 3, 2 * growth_rate, growth_rate, 4, drop_rate, drop_rate)
         self.features.add_module("norm4", nn.BatchNorm2d(channels))
         self.classifier = nn.Linear(channels, num_classes)
         init_dense_weights(self)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ... import nn
 from ..._tensor import Tensor
-from ...nn import functional as F
 from .registry import register_model
 
 
@@ -25,7 +24,7 @@ class WideBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.relu = nn.ReLU(inplace=True)
-        self.dropout = float(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.shortcut: nn.Module | None = None
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
@@ -34,9 +33,7 @@ class WideBlock(nn.Module):
         y = self.relu(self.bn1(x))
         if self.shortcut is not None:
             x = self.shortcut(y)  # a projection sees what the convolutions see, an identity the input as it came
-        y = self.relu(self.bn2(self.conv1(y)))
-        if self.dropout > 0:
-            y = F.dropout(y, self.dropout, self.training)
+        y = self.dropout(self.relu(self.bn2(self.conv1(y))))
         y = self.conv2(y)
         y += x
         return y
@@ -59,7 +56,7 @@ class WideResNet(nn.Module):
         input (N, in_channels, H, W), any H and W; output (N, num_classes).
 
     Raises:
-        ValueError: if the depth is not 6n + 4, or ``widen_factor`` is below 1.
+        ValueError: if the depth is not 6n + 4, ``widen_factor`` is below 1, or ``dropout`` is no probability.
 
     >>> import minigrad
     >>> from minigrad.vision.models import WideResNet

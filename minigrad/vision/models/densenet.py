@@ -16,29 +16,35 @@ _OLD_KEY = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 
 class DenseLayer(nn.Module):
-    """Normalise, ReLU, 1×1 convolution to ``bottleneck · growth_rate`` channels; the same, 3×3, to ``growth_rate``.
+    """Normalise, ReLU, 1×1 convolution to ``bn_size · growth_rate`` channels; the same, 3×3, to ``growth_rate``.
 
     Args:
         in_channels: channels of the input.
         growth_rate: channels of the output: what the layer adds to its block.
-        bottleneck: how many times as many channels stand between the convolutions.
-        drop_rate: the probability with which an output is dropped.
+        bn_size: how many times as many channels stand between the convolutions (the bottleneck's size).
+        drop_rate: the probability with which an output of the 3×3 convolution is dropped.
+        drop_rate_1x1: the same for the 1×1 convolution.
+
+    Raises:
+        ValueError: if one of these is no probability.
     """
 
-    def __init__(self, in_channels: int, growth_rate: int, bottleneck: int = 4, drop_rate: float = 0.0):
+    def __init__(
+        self, in_channels: int, growth_rate: int, bn_size: int = 4, drop_rate: float = 0.0, drop_rate_1x1: float = 0.0
+    ):
         super().__init__()
         self.norm1 = nn.BatchNorm2d(in_channels)
         self.relu1 = nn.ReLU(inplace=True)
-        self.conv1 = nn.Conv2d(in_channels, bottleneck * growth_rate, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(bottleneck * growth_rate)
+        self.conv1 = nn.Conv2d(in_channels, bn_size * growth_rate, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(bn_size * growth_rate)
         self.relu2 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(bottleneck * growth_rate, growth_rate, 3, padding=1, bias=False)
-        self.drop_rate = float(drop_rate)
+        self.conv2 = nn.Conv2d(bn_size * growth_rate, growth_rate, 3, padding=1, bias=False)
+        self.dropout1 = nn.Dropout(drop_rate_1x1)
+        self.dropout2 = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1(self.relu1(self.norm1(x)))  # (N, bottleneck · growth_rate, H, W)
-        x = self.conv2(self.relu2(self.norm2(x)))  # (N, growth_rate, H, W)
-        return F.dropout(x, self.drop_rate, self.training) if self.drop_rate > 0 else x
+        x = self.dropout1(self.conv1(self.relu1(self.norm1(x))))  # (N, bn_size · growth_rate, H, W)
+        return self.dropout2(self.conv2(self.relu2(self.norm2(x))))  # (N, growth_rate, H, W)
 
 
 class DenseBlock(nn.ModuleDict):
@@ -48,14 +54,24 @@ class DenseBlock(nn.ModuleDict):
         layers: how many.
         in_channels: channels of the block's input; its output has ``in_channels + layers · growth_rate``.
         growth_rate: channels that each layer adds.
-        bottleneck: see DenseLayer.
+        bn_size: see DenseLayer.
         drop_rate: likewise.
+        drop_rate_1x1: likewise.
     """
 
-    def __init__(self, layers: int, in_channels: int, growth_rate: int, bottleneck: int = 4, drop_rate: float = 0.0):
+    def __init__(
+        self,
+        layers: int,
+        in_channels: int,
+        growth_rate: int,
+        bn_size: int = 4,
+        drop_rate: float = 0.0,
+        drop_rate_1x1: float = 0.0,
+    ):
         super().__init__()
         for i in range(layers):
-            self[f"denselayer{i + 1}"] = DenseLayer(in_channels + i * growth_rate, growth_rate, bottleneck, drop_rate)
+            seen = in_channels + i * growth_rate
+            self[f"denselayer{i + 1}"] = DenseLayer(seen, growth_rate, bn_size, drop_rate, drop_rate_1x1)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.values():
@@ -69,25 +85,35 @@ class Transition(nn.Sequential):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
+        drop_rate: the probability with which an output of the convolution is dropped.
     """
 
-    def __init__(self, in_channels: int, out_channels: int):
+    def __init__(self, in_channels: int, out_channels: int, drop_rate: float = 0.0):
         super().__init__()
         self.norm = nn.BatchNorm2d(in_channels)
         self.relu = nn.ReLU(inplace=True)
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        if drop_rate != 0:
+            self.dropout = nn.Dropout(drop_rate)
         self.pool = nn.AvgPool2d(2, stride=2)
 
 
 def add_dense_blocks(
-    features: nn.Sequential, layers: Sequence[int], channels: int, growth_rate: int, bottleneck: int, drop_rate: float
+    features: nn.Sequential,
+    block_config: Sequence[int],
+    channels: int,
+    growth_rate: int,
+    bn_size: int,
+    drop_rate: float,
+    drop_rate_1x1: float = 0.0,
 ) -> int:
     """Append dense blocks, and between them transitions that halve the channels; returns the channels at the end."""
-    for i, count in enumerate(layers, 1):
-        features.add_module(f"denseblock{i}", DenseBlock(count, channels, growth_rate, bottleneck, drop_rate))
+    for i, count in enumerate(block_config, 1):
+        block = DenseBlock(count, channels, growth_rate, bn_size, drop_rate, drop_rate_1x1)
+        features.add_module(f"denseblock{i}", block)
         channels += count * growth_rate
-        if i < len(layers):
-            features.add_module(f"transition{i}", Transition(channels, channels // 2))
+        if i < len(block_config):
+            features.add_module(f"transition{i}", Transition(channels, channels // 2, drop_rate_1x1))
             channels //= 2
     return channels
 
@@ -116,19 +142,22 @@ class DenseNet(nn.Module):
 
     Args:
         growth_rate: channels that each layer adds (the paper's k).
-        layers: the number of layers in each block.
-        init_channels: channels of the first convolution.
-        bottleneck: a layer's 1×1 convolution has ``bottleneck · growth_rate`` channels.
-        drop_rate: the probability with which an output of a layer is dropped.
+        block_config: the number of layers in each block.
+        num_init_features: channels of the first convolution.
+        bn_size: a layer's 1×1 convolution has ``bn_size · growth_rate`` channels (the bottleneck's size).
+        drop_rate: the probability with which an output of a layer's 3×3 convolution is dropped, as in torchvision.
         num_classes: outputs.
         in_channels: 3 for colour, 1 for grey.
 
     Shape:
         input (N, in_channels, H, W), H and W from 29 up for four blocks; output (N, num_classes).
 
+    Raises:
+        ValueError: if ``drop_rate`` is no probability.
+
     >>> import minigrad
     >>> from minigrad.vision.models import DenseNet
-    >>> model = DenseNet(growth_rate=4, layers=(1, 2), init_channels=8, num_classes=10)
+    >>> model = DenseNet(growth_rate=4, block_config=(1, 2), num_init_features=8, num_classes=10)
     >>> [name for name, _ in model.features.named_children()][4:]
     ['denseblock1', 'transition1', 'denseblock2', 'norm5']
     >>> model(minigrad.randn(2, 3, 32, 32)).shape
@@ -138,20 +167,20 @@ class DenseNet(nn.Module):
     def __init__(
         self,
         growth_rate: int = 32,
-        layers: Sequence[int] = (6, 12, 24, 16),
-        init_channels: int = 64,
-        bottleneck: int = 4,
+        block_config: Sequence[int] = (6, 12, 24, 16),
+        num_init_features: int = 64,
+        bn_size: int = 4,
         drop_rate: float = 0.0,
         num_classes: int = 1000,
         in_channels: int = 3,
     ):
         super().__init__()
         self.features = nn.Sequential()
-        self.features.add_module("conv0", nn.Conv2d(in_channels, init_channels, 7, stride=2, padding=3, bias=False))
-        self.features.add_module("norm0", nn.BatchNorm2d(init_channels))
+        self.features.add_module("conv0", nn.Conv2d(in_channels, num_init_features, 7, stride=2, padding=3, bias=False))
+        self.features.add_module("norm0", nn.BatchNorm2d(num_init_features))
         self.features.add_module("relu0", nn.ReLU(inplace=True))
         self.features.add_module("pool0", nn.MaxPool2d(3, stride=2, padding=1))
-        channels = add_dense_blocks(self.features, layers, init_channels, growth_rate, bottleneck, drop_rate)
+        channels = add_dense_blocks(self.features, block_config, num_init_features, growth_rate, bn_size, drop_rate)
         self.features.add_module("norm5", nn.BatchNorm2d(channels))
         self.classifier = nn.Linear(channels, num_classes)
         init_dense_weights(self)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ... import nn, ops
 from ..._tensor import Tensor
 from ...nn import functional as F
+from .images import check_images
 from .registry import Published, register_model
 
 TABLE_1 = {
@@ -22,6 +23,11 @@ TABLE_1 = {
     "5b": (832, 384, 192, 384, 48, 128, 128),
 }
 """The paper's Table 1: the channels that go into each Inception module, and those of its convolutions, as it takes them."""
+
+# What turns an image normalized by ImageNet's mean and deviation into one in [−1, 1]: (x · deviation + mean) is the image in
+# [0, 1]; and twice that, minus 1, the one in [−1, 1].
+_SCALE = [2 * deviation for deviation in (0.229, 0.224, 0.225)]
+_SHIFT = [2 * mean - 1 for mean in (0.485, 0.456, 0.406)]
 
 
 class GoogLeNetOutputs(NamedTuple):
@@ -135,7 +141,7 @@ class GoogLeNet(nn.Module):
         there are auxiliary heads, a ``GoogLeNetOutputs`` of three such.
 
     Raises:
-        ValueError: for transform_input with other than 3 channels.
+        ValueError: for transform_input with other than 3 channels, here or in an input.
 
     >>> import minigrad
     >>> from minigrad.vision.models.googlenet import GoogLeNet
@@ -145,9 +151,6 @@ class GoogLeNet(nn.Module):
     >>> model.eval()(minigrad.randn(2, 3, 32, 32)).shape
     (2, 10)
     """
-
-    scale: Tensor
-    shift: Tensor
 
     def __init__(
         self,
@@ -163,12 +166,6 @@ class GoogLeNet(nn.Module):
             raise ValueError(f"GoogLeNet: expected in_channels=3 with transform_input=True, got {in_channels}")
         self.aux_logits = aux_logits
         self.transform_input = transform_input
-        if transform_input:
-            # (x · deviation + mean) is the image in [0, 1]; and twice that, minus 1, the one in [−1, 1].
-            scale = [2 * deviation for deviation in (0.229, 0.224, 0.225)]
-            shift = [2 * mean - 1 for mean in (0.485, 0.456, 0.406)]
-            self.register_buffer("scale", ops.tensor(scale).reshape(3, 1, 1), persistent=False)
-            self.register_buffer("shift", ops.tensor(shift).reshape(3, 1, 1), persistent=False)
         self.conv1 = BasicConv2d(in_channels, 64, 7, stride=2, padding=3)
         self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.conv2 = BasicConv2d(64, 64, 1)
@@ -195,8 +192,9 @@ class GoogLeNet(nn.Module):
                 nn.init.normal_(module.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor | GoogLeNetOutputs:
+        check_images(self, x)
         if self.transform_input:
-            x = x * self.scale + self.shift  # (N, 3, 224, 224)
+            x = self._transform(x)  # (N, 3, 224, 224)
         x = self.maxpool1(self.conv1(x))  # (N, 64, 56, 56)
         x = self.maxpool2(self.conv3(self.conv2(x)))  # (N, 192, 28, 28)
         x = self.inception3a(x)  # (N, 256, 28, 28)
@@ -212,6 +210,14 @@ class GoogLeNet(nn.Module):
         x = self.inception5b(x)  # (N, 1024, 7, 7)
         x = self.fc(self.dropout(self.avgpool(x).flatten(1)))  # (N, num_classes)
         return GoogLeNetOutputs(x, aux2, aux1) if self.training and self.aux_logits else x
+
+    def _transform(self, x: Tensor) -> Tensor:
+        if x.shape[1] != 3:  # one channel would be broadcast to three
+            raise ValueError(f"GoogLeNet: expected images (N, 3, H, W) with transform_input=True, got {x.shape}")
+        weight = self.conv1.conv.weight
+        scale = ops.tensor(_SCALE, dtype=weight.dtype, device=weight.device).reshape(3, 1, 1)
+        shift = ops.tensor(_SHIFT, dtype=weight.dtype, device=weight.device).reshape(3, 1, 1)
+        return x * scale + shift
 
 
 def fit_heads(state: dict[str, Any], model: GoogLeNet) -> dict[str, Any]:

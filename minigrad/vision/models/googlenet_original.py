@@ -6,6 +6,7 @@ from ... import nn, ops
 from ..._tensor import Tensor
 from ...nn import functional as F
 from .googlenet import TABLE_1, GoogLeNetOutputs, Inception
+from .images import check_images
 from .registry import register_model
 
 
@@ -142,6 +143,7 @@ class GoogLeNetOriginal(nn.Module):
                 nn.init.constant_(module.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor | GoogLeNetOutputs:
+        check_images(self, x)
         x = self.trunk1(x)  # (N, 512, 14, 14)
         aux1 = self.aux1(x) if self.training and self.aux1 is not None else None
         x = self.trunk2(x)  # (N, 528, 14, 14)

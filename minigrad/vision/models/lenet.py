@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ... import nn, ops
 from ..._tensor import Tensor
 from ...nn import functional as F
+from .images import check_images
 from .registry import register_model
 
 TABLE_I = (
@@ -55,14 +56,12 @@ class PartialConv2d(nn.Module):
         kernel_size: of the filters.
     """
 
-    places: Tensor
-
     def __init__(self, in_channels: int, connections: Sequence[Sequence[int]], kernel_size: int):
         super().__init__()
         count = sum(len(maps) for maps in connections)
         numbers = iter(range(count))
-        places = [[next(numbers) if i in maps else count for i in range(in_channels)] for maps in connections]
-        self.register_buffer("places", ops.tensor(places), persistent=False)  # (out_channels, in_channels), `count` for none
+        # Numbers of filters, (out_channels, in_channels), `count` for none
+        self.places = [[next(numbers) if i in maps else count for i in range(in_channels)] for maps in connections]
         size = (kernel_size, kernel_size)
         drawn = [draw(ops.empty(len(maps), *size), len(maps) * kernel_size**2) for maps in connections]
         self.weight = nn.Parameter(ops.cat(drawn))
@@ -70,7 +69,8 @@ class PartialConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         none = ops.zeros_like(self.weight[:1])
-        weight = ops.cat([self.weight, none])[self.places]  # (out_channels, in_channels, KH, KW)
+        places = ops.tensor(self.places, device=self.weight.device)
+        weight = ops.cat([self.weight, none])[places]  # (out_channels, in_channels, KH, KW)
         return F.conv2d(x, weight, self.bias)
 
 
@@ -123,6 +123,7 @@ class LeNet5(nn.Module):
                 nn.init.constant_(module.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_images(self, x)
         x = squash(self.c1(x))  # (N, 6, 28, 28)
         x = squash(self.s2(x))  # (N, 6, 14, 14)
         x = squash(self.c3(x))  # (N, 16, 10, 10)

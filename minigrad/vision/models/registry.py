@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...nn import Module
-from .weights import Published, find, load_weights, verify
+from .weights import Published, find, load_weights, locate, verify
 
-__all__ = ["Published", "get_model", "get_model_weights", "list_models", "register_model"]
+__all__ = ["Published", "find_weights", "get_model", "get_model_weights", "list_models", "register_model"]
 
 Network = TypeVar("Network", bound=Module)
 
@@ -30,6 +30,13 @@ class Entry:
 
 
 _entries: dict[str, Entry] = {}
+
+# What to do where weights are for another value of an argument.
+_ADVICE = {
+    "num_classes": "build the network with these weights, then replace the last layer",
+    "in_channels": "build the network with these weights, then replace the first layer",
+    "image_size": "resize the images to the size of these weights, which have an embedding for each of its positions",
+}
 
 
 def register_model(
@@ -138,6 +145,29 @@ def get_model_weights(name: str) -> dict[str, Published]:
     return dict(_entry("get_model_weights", name).published)
 
 
+def find_weights(name: str, weights: str | os.PathLike | None) -> tuple[Published | None, Path | None]:
+    """What a network's argument ``weights`` means: the published weights, if it is these, and the file, if it is here.
+
+    Args:
+        name: one of ``list_models()``.
+        weights: as the network takes it.
+
+    Returns:
+        The published weights, None for a file of one's own; and the path of the file, not verified yet, None if the network
+        would fetch it. Both are None for no weights.
+
+    Raises:
+        ValueError: if there is no such network, or no such weights; TypeError for weights that are no str and no path.
+
+    >>> from minigrad.vision.models import find_weights
+    >>> published, path = find_weights("resnet50", "IMAGENET1K_V2")
+    >>> published.resize, published.crop
+    (232, 224)
+    """
+    published, path = _source(_entry("find_weights", name), weights, False)
+    return published, locate(published) if published is not None and path is None else path
+
+
 def _entry(function: str, name: str) -> Entry:
     if name not in _entries:
         close = difflib.get_close_matches(str(name), _entries, n=3)
@@ -175,6 +205,8 @@ def _source(entry: Entry, weights: Any, pretrained: bool) -> tuple[Published | N
         raise TypeError(f"{entry.name}: expected weights to be a name or a path, got a {type(weights).__name__}")
     if isinstance(weights, str) and weights in entry.published:
         return entry.published[weights], None
+    if not os.fspath(weights):
+        raise ValueError(f"{entry.name}: expected weights to be a name or a path, got {weights!r}")
     path = Path(weights).expanduser()
     by_file = {published.file: published for published in reversed(list(entry.published.values()))}  # DEFAULT is the last
     if path.is_dir():
@@ -184,6 +216,11 @@ def _source(entry: Entry, weights: Any, pretrained: bool) -> tuple[Published | N
             raise ValueError(f"{entry.name}: expected the folder {path} to have a file of published weights ({names})")
         path = path / there[0]
     if not path.is_file():
+        if not entry.published:
+            raise ValueError(
+                f"{entry.name}: expected weights to be the path of a checkpoint file, got {os.fspath(weights)!r}, which is "
+                f"none; weights of this network are not published"
+            )
         names = ", ".join([*entry.published, "the path of a checkpoint file"])
         raise ValueError(f"{entry.name}: expected weights to be one of {names}, got {os.fspath(weights)!r}")
     return by_file.get(path.name), path
@@ -192,12 +229,15 @@ def _source(entry: Entry, weights: Any, pretrained: bool) -> tuple[Published | N
 def _with_options(entry: Entry, published: Published, args: tuple, options: dict[str, Any]) -> dict[str, Any]:
     """The caller's options and those that belong to the weights; ValueError if the weights cannot be had with them."""
     signature = inspect.signature(entry.build)
+    positional = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(args) > len(positional):
+        raise TypeError(f"{entry.name}: expected at most {len(positional)} positional arguments, got {len(args)}")
     given = {**signature.bind_partial(*args).arguments, **options}
     for option, value in published.required.items():
         if given.get(option, value) != value:
             raise ValueError(
                 f"{entry.name}: expected {option}={value} with the weights of {published.file}, got {given[option]}; "
-                f"build the network with these weights, then replace the layers that are to differ"
+                f"{_ADVICE.get(option, f'these weights are for {option}={value} alone')}"
             )
     return {**{option: value for option, value in published.options.items() if option not in given}, **options}
 

@@ -166,8 +166,8 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif zero_init_residual and isinstance(module, (BasicBlock, Bottleneck)):
                 last = module.bn2 if isinstance(module, BasicBlock) else module.bn3
-                if last.weight is not None:
-                    nn.init.zeros_(last.weight)
+                assert last.weight is not None  # as in all normalisations of the blocks
+                nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))  # (N, 64, H/2, W/2)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ... import nn
 from ..._tensor import Tensor
+from .images import check_images
 from .registry import Published, register_model
 
 VGG11 = ((64,), (128,), (256,) * 2, (512,) * 2, (512,) * 2)
@@ -77,6 +78,7 @@ class VGG(nn.Module):
                 nn.init.constant_(module.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_images(self, x)
         x = self.features(x)  # (N, 512, H/32, W/32)
         x = self.avgpool(x)  # (N, 512, 7, 7)
         return self.classifier(x.flatten(1))  # (N, num_classes)

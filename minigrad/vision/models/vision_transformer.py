@@ -8,6 +8,7 @@ from typing import Any
 
 from ... import nn, ops
 from ..._tensor import Tensor
+from .images import check_images
 from .registry import Published, register_model
 
 # The published files call a block's linear layers by older names.
@@ -169,7 +170,8 @@ class VisionTransformer(nn.Module):
             nn.init.zeros_(zero)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or x.shape[1:] != (self.in_channels, self.image_size, self.image_size):
+        check_images(self, x)
+        if x.shape[1:] != (self.in_channels, self.image_size, self.image_size):
             wanted = f"(N, {self.in_channels}, {self.image_size}, {self.image_size})"
             raise ValueError(
                 f"VisionTransformer: expected images {wanted}, got {x.shape}; resize them, or make the network for their size"
@@ -193,10 +195,16 @@ def _required(image_size: int) -> dict[str, int]:
         required=_required(384),
         resize=384,
         crop=384,
+        interpolation="bicubic",
         top1=85.304,
     ),
     IMAGENET1K_SWAG_LINEAR_V1=Published(
-        "vit_b_16_lc_swag-4e70ced5.pth", required=_required(224), resize=224, crop=224, top1=81.886
+        "vit_b_16_lc_swag-4e70ced5.pth",
+        required=_required(224),
+        resize=224,
+        crop=224,
+        interpolation="bicubic",
+        top1=81.886,
     ),
     default="IMAGENET1K_V1",
 )

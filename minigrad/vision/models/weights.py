@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..._tensor import Tensor
 from ...io import CheckpointError, load, signatures
 from ...nn import Module
 from ..download import checksum, describe, fetch
 
 TORCHVISION = "https://download.pytorch.org/models/"
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+\Z")
 
 State = dict[str, Any]
@@ -35,6 +37,9 @@ class Published:
         prepare: a function of the file's state dict and the network that returns the state dict to load.
         resize: the pixels of an image's shorter side before the crop, as the weights were evaluated.
         crop: the side of the square that is cut out of its middle.
+        interpolation: the filter of resizing, one of ``transforms.Resize``.
+        mean: of each channel, which is taken away from the pixels in 0..1; ImageNet's unless given.
+        std: of each channel, which the pixels are divided by after that.
         top1: the published accuracy in percent on ImageNet's validation images, with one crop.
 
     Raises:
@@ -53,6 +58,9 @@ class Published:
     prepare: Callable[[State, Any], State] | None = None
     resize: int = 256
     crop: int = 224
+    interpolation: str = "bilinear"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     top1: float | None = None
 
     def __post_init__(self) -> None:
@@ -77,13 +85,19 @@ class Published:
 def checkpoint_folder() -> Path:
     """Where downloaded weights are kept: ``checkpoints`` in the folder MINIGRAD_HOME, or else in ~/.cache/minigrad."""
     home = os.environ.get("MINIGRAD_HOME") or "~/.cache/minigrad"
-    return Path(home).expanduser() / "checkpoints"
+    return Path(home).expanduser().absolute() / "checkpoints"
 
 
 def search_path() -> list[Path]:
     """The folders where weights may lie: those that MINIGRAD_CHECKPOINT_PATH names, and the one where they are kept."""
     named = os.environ.get("MINIGRAD_CHECKPOINT_PATH", "").split(os.pathsep)
-    return [*(Path(folder).expanduser() for folder in named if folder), checkpoint_folder()]
+    return [*(Path(folder).expanduser().absolute() for folder in named if folder), checkpoint_folder()]
+
+
+def locate(published: Published) -> Path | None:
+    """The file of published weights in the first folder of the search path that has it, not verified; None if none has."""
+    paths = [folder / published.file for folder in search_path()]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def find(published: Published) -> Path:
@@ -92,12 +106,17 @@ def find(published: Published) -> Path:
     Raises:
         RuntimeError: if it is damaged, or nowhere and cannot be fetched; the message says what to put where.
     """
-    for folder in search_path():
-        path = folder / published.file
-        if path.is_file():
-            verify(path, published)
-            return path
-    fetch(published.url, published.path, published.sha256, "sha256")
+    path = locate(published)
+    if path is not None:
+        verify(path, published)
+        return path
+    try:
+        fetch(published.url, published.path, published.sha256, "sha256")
+    except RuntimeError as error:
+        folders = [f"{folder}" if folder.is_dir() else f"{folder} (no such folder)" for folder in search_path()]
+        raise RuntimeError(
+            f"{error}, or into another folder that MINIGRAD_CHECKPOINT_PATH names; searched so far: {', '.join(folders)}"
+        ) from error
     return published.path
 
 
@@ -115,20 +134,40 @@ def load_weights(model: Module, path: Path, published: Published | None) -> None
     """Load a checkpoint file into a network, all or nothing.
 
     A published file has been verified as a whole, so that it can be mapped instead of read, which the legacy formats of
-    torch do not allow. Any other file is read with the checksums in it.
+    torch do not allow. Any other file is read with the checksums in it; it may be of a whole training, with the state dict
+    under "model" or "state_dict".
 
     Raises:
         CheckpointError: if the file is no checkpoint.
-        RuntimeError: if its state dict does not fit the network; the message names the file.
+        RuntimeError: if its state dict does not fit the network, or the network is on the meta device; the message names the
+            file.
     """
+    if any(tensor.device.type == "meta" for tensor in (*model.parameters(), *model.buffers())):
+        raise RuntimeError(
+            f"weights: expected a network with memory for {path}, got one on the meta device; build it on another device, "
+            f"or without weights, and then model.load_state_dict(minigrad.load(path), assign=True)"
+        )
     with path.open("rb") as file:
         archive = file.read(len(signatures.ZIP)) == signatures.ZIP
     state = load(path, mmap=archive and published is not None)
     if not isinstance(state, dict):
         raise CheckpointError(f"weights: expected {path} to hold a state dict, got a {type(state).__name__}")
+    state = _state_dict(state)
     if published is not None and published.prepare is not None:
         state = published.prepare(state, model)
+    if state and all(str(key).startswith("module.") for key in state) and not hasattr(model, "module"):
+        raise RuntimeError(
+            f"weights: {path}: every key starts with 'module.', as DataParallel writes them; load the file with minigrad.load, "
+            f"take that away from the keys, and save it"
+        )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise RuntimeError(f"weights: {path}: {error}") from None
+
+
+def _state_dict(loaded: State) -> State:
+    """The state dict in a file: all of it, or what it has under "model" or "state_dict" beside other things of a training."""
+    inner = [loaded[key] for key in ("model", "state_dict") if isinstance(loaded.get(key), dict)]
+    inner = [state for state in inner if any(isinstance(value, Tensor) for value in state.values())]
+    return inner[0] if len(inner) == 1 else loaded

@@ -8,7 +8,7 @@ from ... import ops
 from ..._tensor import Tensor
 from ...dtypes import get_default_dtype
 from ...nn import functional as F
-from .tensors import check_image
+from .tensors import check_image, sides
 
 _FILTERS = ("bilinear", "bicubic", "nearest", "box", "hamming", "lanczos")
 _EIGHT_BITS = ("L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
@@ -31,9 +31,8 @@ class Resize:
     """
 
     def __init__(self, size: int | tuple[int, int], interpolation: str = "bilinear"):
-        self.size = size if isinstance(size, int) else _sides("Resize", size)
-        if isinstance(size, int):
-            _sides("Resize", size)
+        both = sides("Resize", size)
+        self.size = both if isinstance(size, (tuple, list)) else both[0]
         if interpolation not in _FILTERS:
             raise ValueError(f"Resize: expected interpolation to be one of {', '.join(_FILTERS)}, got {interpolation!r}")
         self.interpolation = interpolation
@@ -67,7 +66,7 @@ class CenterCrop:
     """
 
     def __init__(self, size: int | tuple[int, int]):
-        self.size = _sides("CenterCrop", size)
+        self.size = sides("CenterCrop", size)
 
     def __call__(self, image: Any) -> Any:
         height, width = self.size
@@ -140,7 +139,8 @@ def pil_to_tensor(image: Any) -> Tensor:
 
     Args:
         image: a PIL image with 8 bits to a channel, or black and white (1 bit), which gives 0 and 255. For others, say one with
-            a palette, ``image.convert("RGB")`` comes first.
+            a palette, ``image.convert("RGB")`` comes first; it does not scale pictures of 16 or 32 bits (I;16, I, F), whose
+            values have to be brought to 0..255 before.
 
     Raises:
         ValueError: for a picture whose channels have another number of bits; TypeError for anything but a PIL image.
@@ -160,29 +160,27 @@ def _pixels(name: str, image: Any) -> Tensor:
     if image.mode not in _EIGHT_BITS:
         raise ValueError(
             f"{name}: expected a picture with 8 bits to a channel ({', '.join(_EIGHT_BITS)}), got one of mode {image.mode}; "
-            f"image.convert('RGB') makes most others one"
+            + (
+                "scale its values to 0..255 first, since image.convert('RGB') would cut off what is above"
+                if image.mode.startswith(("I", "F"))
+                else "image.convert('RGB') makes it one"
+            )
         )
     pixels = ops.tensor(image)  # (H, W) or (H, W, C)
     return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
 
 
 def _check_picture(name: str, image: Any) -> Any:
-    """Raise TypeError unless it is one of Pillow's; Pillow's module of images."""
+    """Raise TypeError unless it is one of Pillow's, ValueError if it has no pixels; Pillow's module of images."""
     try:
         from PIL import Image
     except ModuleNotFoundError:
         raise ModuleNotFoundError(f"{name}: expected Pillow to be installed: pip install pillow") from None
     if not isinstance(image, Image.Image):
         raise TypeError(f"{name}: expected a PIL image, got {type(image).__name__}")
+    if 0 in image.size:
+        raise ValueError(f"{name}: expected a picture with pixels, got one of {image.width}×{image.height}")
     return Image
-
-
-def _sides(name: str, size: Any) -> tuple[int, int]:
-    """Height and width from both, or from one number for both."""
-    sides = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, (tuple, list)) else ()
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"{name}: expected a positive size, or two, got {size}")
-    return sides
 
 
 def _start(length: int, wanted: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from ... import ops
@@ -41,7 +42,8 @@ class Normalize:
         std: one number per channel, none of them zero.
 
     Raises:
-        ValueError: if a std is zero, or an image has another number of channels; TypeError if it is of integers.
+        ValueError: if a std is zero, or an image has another number of channels; TypeError if it is of integers, or mean or
+            std are no sequences of numbers.
 
     >>> import minigrad
     >>> from minigrad.vision.transforms import Normalize
@@ -50,8 +52,8 @@ class Normalize:
     """
 
     def __init__(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor):
-        self.mean = _per_channel(mean)
-        self.std = _per_channel(std)
+        self.mean = _per_channel("mean", mean)
+        self.std = _per_channel("std", std)
         if len(self.mean) != len(self.std) or 0 in self.std:
             raise ValueError(f"Normalize: expected as many means as stds, none of these 0, got {self.mean} and {self.std}")
 
@@ -77,7 +79,7 @@ class Pad:
         fill: the value of the added pixels.
 
     Raises:
-        ValueError: if the padding is negative.
+        ValueError: if the padding is negative; TypeError if it is no int.
 
     >>> import minigrad
     >>> from minigrad.vision.transforms import Pad
@@ -86,6 +88,8 @@ class Pad:
     """
 
     def __init__(self, padding: int, fill: float = 0):
+        if not _is_integer(padding):
+            raise TypeError(f"Pad: expected padding to be an int, got {padding!r}")
         if padding < 0:
             raise ValueError(f"Pad: expected padding from 0 up, got {padding}")
         self.padding = padding
@@ -109,7 +113,7 @@ class RandomCrop:
         generator: of the random numbers; the default generator if None.
 
     Raises:
-        ValueError: if the padding is negative, or the padded image is smaller than the part.
+        ValueError: if a size is not positive, the padding is negative, or the padded image is smaller than the part.
 
     >>> import minigrad
     >>> from minigrad.vision.transforms import RandomCrop
@@ -118,7 +122,7 @@ class RandomCrop:
     """
 
     def __init__(self, size: int | tuple[int, int], padding: int = 0, fill: float = 0, generator: Any = None):
-        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.size = sides("RandomCrop", size)
         self.pad = Pad(padding, fill)
         self.generator = generator
 
@@ -174,8 +178,23 @@ class RandomHorizontalFlip:
         return f"RandomHorizontalFlip(p={self.p})"
 
 
-def _per_channel(numbers: Sequence[float] | Tensor) -> list[float]:
-    return numbers.tolist() if isinstance(numbers, Tensor) else [float(n) for n in numbers]
+def _per_channel(name: str, numbers: Any) -> list[float]:
+    found = numbers.tolist() if isinstance(numbers, Tensor) else numbers
+    if not hasattr(found, "__iter__") or not all(isinstance(number, Real) for number in found):
+        raise TypeError(f"Normalize: expected {name} to have one number per channel, got {numbers!r}")
+    return [float(number) for number in found]
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def sides(name: str, size: Any) -> tuple[int, int]:
+    """Height and width from both, or from one number for both; ValueError for anything else."""
+    both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(both) != 2 or not all(_is_integer(side) and side > 0 for side in both):
+        raise ValueError(f"{name}: expected a positive size, or two, got {size!r}")
+    return int(both[0]), int(both[1])
 
 
 def check_image(name: str, image: Any) -> tuple[int, ...]:
