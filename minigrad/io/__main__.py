@@ -12,8 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .errors import CheckpointError
-from .inspect import as_plain_data, inspect_file, lines_of, printable
+from .errors import CheckpointError, printable
+from .inspect import as_plain_data, inspect_file, lines_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     inspect = commands.add_parser(
         "inspect",
         help="list what a file has",
-        description="List a file's tensors, other values, and what minigrad.load would refuse. Nothing in it is run.",
+        description="List a file's tensors, other values, and the names that minigrad.load would refuse. Nothing in it is"
+        " run. The tensors' elements are not read, so damage to them, which load would find, goes unseen.",
     )
     inspect.add_argument("files", nargs="+", metavar="FILE", help="a checkpoint of torch or minigrad, or a safetensors file")
     inspect.add_argument("--json", action="store_true", help="one line of JSON for each file")

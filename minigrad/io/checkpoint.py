@@ -7,11 +7,11 @@ from typing import Any, BinaryIO, Literal
 
 from ..backends import backend_for
 from . import safetensors_reader, signatures, torch_stream, torch_tar, torch_zip
+from .atomic_output import output_stream
 from .errors import CheckpointError
 from .file_bytes import map_file
-from .files import output_stream
 from .limits import Limits
-from .safetensors import save_safetensors
+from .safetensors import write_safetensors
 from .tensors import DeviceTensorMaker, TensorRecorder
 from .torch_pickle import encode
 
@@ -35,7 +35,9 @@ def save(obj: Any, f: str | os.PathLike | BinaryIO) -> None:
         f: the file's name, or a binary stream to write to.
 
     Raises:
-        TypeError: if something in ``obj`` cannot be saved, before anything is written; the message says where it is.
+        TypeError: if something in ``obj`` cannot be saved, or could not be loaded with the default limits on keys,
+            before anything is written; the message says where it is.
+        RuntimeError: if a tensor is on the meta device, before anything is written.
         ValueError: if tensors for a ``.safetensors`` file share memory, before anything is written.
 
     >>> import io, minigrad
@@ -47,7 +49,7 @@ def save(obj: Any, f: str | os.PathLike | BinaryIO) -> None:
     TypeError: save: checkpoint['optimizer']['state'][0]: expected tensors, numbers, ...
     """
     if isinstance(f, (str, os.PathLike)) and os.fsdecode(f).lower().endswith(SAFETENSORS_SUFFIX):
-        save_safetensors(obj, f)
+        write_safetensors(obj, f, {}, "save")
         return
     pickle, storages = encode(obj, TensorRecorder().record_of)
     with output_stream(f, "save") as stream:
@@ -63,14 +65,19 @@ def load(
     unknown: Literal["refuse", "placeholder"] = "refuse",
     limits: Limits | None = None,
 ) -> Any:
-    """Load what ``minigrad.save`` or ``torch.save`` (of any version of torch) wrote, without torch, or a safetensors file.
+    """Load what ``minigrad.save`` or ``torch.save`` wrote, in any of torch's formats, without torch, or a safetensors file.
 
     The file's content says which format it has. Nothing in it is run: it can only ask for plain data and tensors, and
-    for no more than ``limits`` allows. bfloat16 is read as float32. A safetensors file gives a dict of names to Tensors.
+    for no more than ``limits`` allows. bfloat16 is read as float32. Attributes that were set on a tensor are left out.
+    A safetensors file gives a dict of names to Tensors.
+
+    Refused are whole networks and TorchScript archives, tensors that are complex, sparse, quantized, on the meta device
+    or of a dtype that minigrad lacks, bare storages, and objects of other classes than Python's plain data.
 
     Args:
         f: the file's name, or a binary stream that can seek.
-        map_location: the device for the tensors. None is the CPU, wherever they were saved.
+        map_location: the device for the tensors. None is the CPU, wherever they were saved. With ``"meta"`` they have
+            shapes and dtypes only, but the file is read in full, and compared with its checksums.
         weights_only: True; the argument is here for PyTorch's users.
         mmap: map the file, whose name ``f`` must be, and read of its tensors only what is looked at. Writing to a
             tensor never changes the file. The elements' checksums are not compared, and what is stored in another way
@@ -80,7 +87,8 @@ def load(
             replaced. The legacy formats of torch cannot be mapped.
         unknown: what becomes of names that the file has and minigrad does not know, as training checkpoints may have
             beside the tensors (NumPy's scalars, ``argparse.Namespace``): ``"refuse"`` the file, or put an inert
-            ``minigrad.io.Placeholder`` in the place of everything that would be made with them.
+            ``minigrad.io.Placeholder`` in the place of everything that would be made with them. What has no such name
+            is refused in any case: bare storages, lazily negated or conjugated tensors, integers of over 2040 bits.
         limits: how much the file may ask for.
 
     Returns:
@@ -89,8 +97,8 @@ def load(
 
     Raises:
         CheckpointError: if the file is of another format, is damaged, or asks for anything else.
-        TypeError: if ``mmap`` is True and ``f`` is a stream.
-        ValueError: if ``weights_only`` is False.
+        TypeError: if ``mmap`` is True and ``f`` is a stream, or an argument is of another type.
+        ValueError: if ``weights_only`` is False, or there is no such device.
 
     >>> import io, minigrad
     >>> file = io.BytesIO()
@@ -105,7 +113,12 @@ def load(
         raise TypeError(f"load: expected a device as map_location, got a {type(map_location).__name__}")
     if unknown not in ("refuse", "placeholder"):
         raise ValueError(f"load: expected unknown to be 'refuse' or 'placeholder', got {unknown!r}")
-    device = backend_for("cpu" if map_location is None else map_location)[1]
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(f"load: expected minigrad.io.Limits as limits, got a {type(limits).__name__}")
+    try:
+        device = backend_for("cpu" if map_location is None else map_location)[1]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise type(error)(f"load: {error}") from None
     maker = DeviceTensorMaker(device, placeholders=unknown == "placeholder")
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as stream:
@@ -121,15 +134,16 @@ def load_stream(stream: BinaryIO, prefix: str, maker: DeviceTensorMaker, limits:
     """The object in a stream of any format that has a reader."""
     try:
         head = signatures.read_head(stream, "load")
-        if head.startswith(signatures.ZIP):
+        format = signatures.format_of(head)
+        if format == "zip":
             return torch_zip.read(stream, maker, limits, map_file(stream) if mmap else None)
-        if signatures.is_safetensors(head):
+        if format == "safetensors":
             return safetensors_reader.read(stream, maker, limits, map_file(stream) if mmap else None)
         if mmap:
             raise CheckpointError(f"expected a ZIP archive or a safetensors file to map, got {signatures.describe(head)}")
-        if head.startswith(signatures.LEGACY_TORCH_MAGIC):
+        if format == "stream":
             return torch_stream.read(stream, maker, limits)
-        if signatures.is_tar(head):
+        if format == "tar":
             return torch_tar.read(stream, maker, limits)
         raise CheckpointError(f"expected {READABLE}, got {signatures.describe(head)}")
     except CheckpointError as error:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from . import safetensors_reader, signatures, torch_stream, torch_tar, torch_zip
-from .errors import CheckpointError
+from .errors import CheckpointError, printable, quoted
 from .file_bytes import map_file
 from .limits import Limits
 from .placeholder import Placeholder
-from .storage import Storage, StorageType, stored_elements
+from .storage import Storage, stored_elements
 from .tree import LOADED_CONTAINERS, children
 
 MOST_NAMES_IN_AN_ERROR = 20
 LONGEST_NAME = 100
 LONGEST_VALUE = 60
+# A file can put one tensor in a million places that are each named by long keys.
+LONGEST_STEP = 200
+LONGEST_PLACE = 1000
+MOST_PLACES = 100_000
 
 
 @dataclass(slots=True)
@@ -46,15 +50,17 @@ class Report:
         facts: what the format says of the file, such as its version.
         tensors: (where it is in the object, tensor), in the file's order.
         values: (where it is, what it is), for all else.
+        unlisted: how many more tensors and values there are.
         refused: the names that ``minigrad.load`` does not know, and would refuse the file for.
         metadata: what a safetensors file says of itself.
-        loose: (storage, bytes), for what is in the file and belongs to none of the tensors above.
+        loose: (storage, bytes), for what is in the file and belongs to none of its tensors.
     """
 
     format: str
     facts: dict[str, Any] = field(default_factory=dict)
     tensors: list[tuple[str, TensorEntry]] = field(default_factory=list)
     values: list[tuple[str, str]] = field(default_factory=list)
+    unlisted: int = 0
     refused: list[str] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     loose: list[tuple[str, int]] = field(default_factory=list)
@@ -82,12 +88,15 @@ class EntryMaker:
         return TensorEntry(
             array.shape,
             tuple(stride // array.itemsize for stride in array.strides),
-            dtype_name(storage.type),
+            storage.type.dtype_name,
             array.size * stored_itemsize,
             storage.name,
             len(storage.elements) * stored_itemsize,
             requires_grad,
         )
+
+    def dtype_of(self, tensor: TensorEntry) -> str:
+        return tensor.dtype
 
     def parameter(self, tensor: TensorEntry, requires_grad: bool) -> TensorEntry:
         return replace(tensor, requires_grad=requires_grad, is_parameter=True)
@@ -98,10 +107,6 @@ class EntryMaker:
     def placeholder(self, name: str) -> Placeholder:
         self.refused[name] = None
         return Placeholder(name)
-
-
-def dtype_name(type: StorageType) -> str:
-    return "bfloat16" if type.widened else type.dtype.name
 
 
 def inspect_file(path: str | os.PathLike, limits: Limits | None = None) -> Report:
@@ -118,7 +123,7 @@ def inspect_file(path: str | os.PathLike, limits: Limits | None = None) -> Repor
         except CheckpointError as error:
             if not maker.refused:
                 raise
-            names = ", ".join(list(maker.refused)[:MOST_NAMES_IN_AN_ERROR])
+            names = ", ".join(quoted(name) for name in list(maker.refused)[:MOST_NAMES_IN_AN_ERROR])
             raise CheckpointError(f"{error} (it also asks for the unknown names {names})") from None
     report.refused = list(maker.refused)
     return report
@@ -126,14 +131,15 @@ def inspect_file(path: str | os.PathLike, limits: Limits | None = None) -> Repor
 
 def inspect_stream(stream: BinaryIO, maker: EntryMaker, limits: Limits) -> Report:
     head = signatures.read_head(stream, "inspect")
-    if signatures.is_safetensors(head):
+    format = signatures.format_of(head)
+    if format == "safetensors":
         return inspect_safetensors(safetensors_reader.read_header(stream, limits), maker)
-    if head.startswith(signatures.ZIP):
+    if format == "zip":
         return inspect_zip(stream, maker, limits)
-    if head.startswith(signatures.LEGACY_TORCH_MAGIC):
+    if format == "stream":
         report = Report("torch's stream format of 0.1.9 to 1.5", {"version": torch_stream.PROTOCOL_VERSION})
         add_object(report, torch_stream.read(stream, maker, limits))
-    elif signatures.is_tar(head):
+    elif format == "tar":
         report = Report("torch's tar format of before 0.1.9")
         add_object(report, torch_tar.read(stream, maker, limits))
     else:
@@ -145,8 +151,7 @@ def inspect_zip(stream: BinaryIO, maker: EntryMaker, limits: Limits) -> Report:
     entries = torch_zip.Entries(stream, map_file(stream))
     byte_order = "little" if entries.byte_order == "<" else "big"
     report = Report("torch's ZIP format", {"version": entries.version, "byte_order": byte_order})
-    add_object(report, torch_zip.read_entries(entries, maker, limits, decode=stored_elements))
-    used = report.storages
+    used = add_object(report, torch_zip.read_entries(entries, maker, limits, decode=stored_elements))
     report.loose = [
         (name, info.file_size) for name, info in entries.by_name.items() if name.startswith("data/") and name not in used
     ]
@@ -159,7 +164,7 @@ def inspect_safetensors(header: safetensors_reader.Header, maker: EntryMaker) ->
         if info.type is None:
             maker.placeholder(info.dtype)
         stride = tuple(math.prod(info.shape[dim + 1 :]) for dim in range(len(info.shape)))
-        dtype = info.dtype if info.type is None else dtype_name(info.type)
+        dtype = info.dtype if info.type is None else info.type.dtype_name
         size = info.end - info.begin
         report.tensors.append((info.name, TensorEntry(info.shape, stride, dtype, size, None, size)))
     return report
@@ -168,25 +173,51 @@ def inspect_safetensors(header: safetensors_reader.Header, maker: EntryMaker) ->
 # The object that a pickle gave.
 
 
-def add_object(report: Report, root: Any) -> None:
-    """List what is in an object. What was listed before, and what has no tensor in it, gets one line."""
+def add_object(report: Report, root: Any) -> set[str]:
+    """List what is in an object; the result is the names of its tensors' storages.
+
+    What was listed before, and what has no tensor in it, gets one line.
+    """
     memo: dict[int, bool] = {}
     listed: dict[int, str] = {}
+    used: set[str] = set()
 
-    def visit(value: Any, steps: tuple[tuple[str, Any], ...]) -> None:
-        name = place(steps)
+    def add(entries: list, name: str, entry: Any) -> None:
+        if len(report.tensors) + len(report.values) < MOST_PLACES:
+            entries.append((name, entry))
+        else:
+            report.unlisted += 1
+
+    def visit(value: Any, name: str, path: str) -> None:
         if type(value) is TensorEntry:
-            report.tensors.append((name, value))
+            add(report.tensors, name, value)
+            if value.storage is not None:
+                used.add(value.storage)
         elif id(value) in listed:
-            report.values.append((name, f"the same as {listed[id(value)]}"))
+            add(report.values, name, f"the same as {cut(listed[id(value)], LONGEST_PLACE)}")
         elif type(value) in LOADED_CONTAINERS and is_worth_a_visit(value, memo):
             listed[id(value)] = name
-            for step, child in children(value):
-                visit(child, (*steps, step))
+            for (template, key), child in children(value):
+                inner = cut(path + cut(template.format(part_of_key(key)), LONGEST_STEP), LONGEST_PLACE)
+                # A name in a state dict stands as it is.
+                is_plain = not path and type(key) is str and template.startswith("[")
+                visit(child, key if is_plain else inner, inner)
         else:
-            report.values.append((name, summary(value)))
+            add(report.values, name, summary(value))
 
-    visit(root, ())
+    visit(root, "(the object)", "")
+    return used
+
+
+def part_of_key(key: Any) -> Any:
+    """As much of a key as a place can show: it may be long, and stand in many places."""
+    if type(key) is tuple:
+        return tuple(map(part_of_key, key))
+    return key[: LONGEST_STEP + 1] if type(key) in (str, bytes) else key
+
+
+def cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def is_worth_a_visit(value: Any, memo: dict[int, bool]) -> bool:
@@ -198,13 +229,6 @@ def is_worth_a_visit(value: Any, memo: dict[int, bool]) -> bool:
     return memo[id(value)]
 
 
-def place(steps: Sequence[tuple[str, Any]]) -> str:
-    """Where something is in an object; a name in a state dict stands as it is."""
-    if len(steps) == 1 and type(steps[0][1]) is str and steps[0][0].startswith("["):
-        return steps[0][1]
-    return "".join(template.format(key) for template, key in steps) or "(the object)"
-
-
 def summary(value: Any) -> str:
     """A value in a few words."""
     if type(value) is Placeholder:
@@ -212,9 +236,8 @@ def summary(value: Any) -> str:
     if type(value) in LOADED_CONTAINERS or type(value) is bytes:
         return f"{type(value).__name__} of {len(value)}"
     if type(value) is str:
-        value = value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…"
-    text = repr(value)
-    return text if type(value) is str or len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
+        return repr(cut(value, LONGEST_VALUE))
+    return cut(repr(value), LONGEST_VALUE)
 
 
 # The report as text.
@@ -228,6 +251,7 @@ def as_plain_data(report: Report) -> dict[str, Any]:
         "metadata": report.metadata,
         "tensors": [{"name": name, **asdict(tensor)} for name, tensor in report.tensors],
         "values": [{"name": name, "value": value} for name, value in report.values],
+        "unlisted": report.unlisted,
         "shared": {storage: names for storage, names in report.storages.items() if len(names) > 1},
         "loose": dict(report.loose),
         "refused": report.refused,
@@ -247,6 +271,8 @@ def lines_of(report: Report) -> Iterator[str]:
         yield "  " + "  ".join([*columns, printable(storage)]).rstrip()
     for name, value in report.values:
         yield f"  {shortened(name)}: {printable(value)}"
+    if report.unlisted:
+        yield f"and {report.unlisted:,} more places, which are counted neither here nor below"
     yield totals(report)
     for storage, names in report.storages.items():
         if len(names) > 1:
@@ -271,10 +297,4 @@ def totals(report: Report) -> str:
 
 
 def shortened(name: str) -> str:
-    name = printable(name)
-    return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…"
-
-
-def printable(text: str) -> str:
-    """The text, with escapes if anything in it is not for reading: a file must not steer the terminal."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return cut(printable(name), LONGEST_NAME)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import CheckpointError
-from .limits import Budget
+from .errors import CheckpointError, quoted
+from .limits import OBJECTS_PER_CONTAINER, Budget
 from .placeholder import Placeholder, placeholder_from
 from .section import Section
 
@@ -27,6 +27,10 @@ INTEGER = re.compile("-?[0-9]{1,20}")
 NEW_OBJECT = b"\x81"
 DICTIONARIES = (dict, OrderedDict, Counter)
 KEYS = (str, bytes, int, float, bool, type(None), Placeholder)
+WHOLE_NETWORK = "the class of a whole network, which is a program: save its state_dict() instead"
+LONGEST_KEY = 2**16
+LONGEST_TUPLE_KEY = 16
+MOST_PERSISTENT_FIELDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +43,29 @@ class Constructor:
     most_arguments: int
 
 
-def check_key(key: Any) -> None:
-    """Refuse a dictionary key or set element that is no plain value: hashing a deep tuple can crash the interpreter."""
-    for part in key if type(key) is tuple else (key,):
+def check_key(key: Any, budget: Budget) -> None:
+    """Refuse a dictionary key or set element that is no plain value, long, or one of many whose hashes a file can choose.
+
+    Hashing a deep tuple can crash the interpreter, and hashing or comparing a long key costs its length at each use.
+    """
+    parts = key if type(key) is tuple else (key,)
+    if len(parts) > LONGEST_TUPLE_KEY:
+        raise CheckpointError(f"expected a tuple of at most {LONGEST_TUPLE_KEY} parts as a key, got {len(parts)}")
+    for part in parts:
         if type(part) not in KEYS:
             raise CheckpointError(f"expected a string, a number or a flat tuple of them as a key, got {kind(part)}")
+        if type(part) in (str, bytes) and len(part) > LONGEST_KEY:
+            raise CheckpointError(f"expected at most {LONGEST_KEY} characters in a key, got {len(part)}")
+    # Python hashes text with a secret, numbers without.
+    is_text = all(type(part) in (str, bytes) for part in parts)
+    if not is_text and type(key) not in (bool, type(None)) and not (type(key) is int and -(2**31) <= key < 2**31):
+        budget.spend_rare_key()
 
 
 def kind(value: Any) -> str:
     """A value's type for an error message, without its content."""
     name = getattr(value, "name", None)
-    return f"{type(value).__name__} {name}" if isinstance(name, str) else type(value).__name__
+    return f"{type(value).__name__} {quoted(name)}" if isinstance(name, str) else type(value).__name__
 
 
 class PickleReader:
@@ -82,6 +98,8 @@ class PickleReader:
         self.budget = budget
         budget.allow_copies(self.source.left)
         self.give_state = give_state
+        # A container opens a mark for its entries, and one for what it is called with.
+        self.most_marks = 4 * budget.limits.depth + 16
         self.stack: list[Any] = []
         self.outer_stacks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -164,6 +182,8 @@ class PickleReader:
     # The opcodes that do more than push a value.
 
     def mark(self) -> None:
+        if len(self.outer_stacks) == self.most_marks:
+            raise CheckpointError(f"expected at most {self.most_marks} open marks, got more (Limits.depth)")
         self.outer_stacks.append(self.stack)
         self.stack = []
 
@@ -210,6 +230,10 @@ class PickleReader:
         del self.stack[-count:]
         self.stack.append(items)
 
+    def push_container(self, container: Any) -> None:
+        self.budget.spend_objects(OBJECTS_PER_CONTAINER)
+        self.stack.append(container)
+
     def extend(self, items: list[Any]) -> None:
         target = self.top()
         if type(target) is Placeholder:
@@ -227,7 +251,7 @@ class PickleReader:
         if len(items) % 2:
             raise CheckpointError(f"expected keys and values in pairs, got {len(items)} objects")
         for key, value in zip(items[::2], items[1::2]):
-            check_key(key)
+            check_key(key, self.budget)
             target[key] = value
 
     def set_item(self) -> None:
@@ -242,15 +266,15 @@ class PickleReader:
             hint = error.args[0] if type(error.args[0]) is str else ""
             if len(self.stack) == 1 and type(self.stack[0]) is str and self.stack[0] == "module":
                 # How torch's older formats begin the name of a network's class.
-                hint = "the class of a whole network, which is a program: save its state_dict() instead"
-            problem = f"expected a name that a checkpoint of tensors may use, got {module}.{name}"
+                hint = WHOLE_NETWORK
+            got = quoted(f"{module}.{name}")
+            problem = f"expected a name that a checkpoint of tensors may use, got {got}"
             raise CheckpointError(f"{problem} ({hint})" if hint else problem) from None
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
-        placeholder = placeholder_from((function, *arguments) if type(arguments) is tuple else (function,))
-        if placeholder is not None:
-            self.stack.append(placeholder)
+        if type(function) is Placeholder:
+            self.stack.append(Placeholder(function.name))
             return
         if type(function) is not Constructor:
             raise CheckpointError(f"expected something that may be called, got {kind(function)}")
@@ -259,8 +283,9 @@ class PickleReader:
         if not function.fewest_arguments <= len(arguments) <= function.most_arguments:
             expected = f"{function.fewest_arguments} to {function.most_arguments}"
             raise CheckpointError(f"{function.name}: expected {expected} arguments, got {len(arguments)}")
+        placeholder = placeholder_from(arguments)
         try:
-            self.stack.append(function.build(*arguments))
+            self.stack.append(function.build(*arguments) if placeholder is None else placeholder)
         except CheckpointError as error:
             raise CheckpointError(f"{function.name}: {error}") from None
 
@@ -288,6 +313,9 @@ class PickleReader:
         identifier = self.pop()
         if type(identifier) not in (tuple, str):
             raise CheckpointError(f"expected a tuple or a string that names a storage, got {kind(identifier)}")
+        if type(identifier) is tuple and len(identifier) > MOST_PERSISTENT_FIELDS:
+            got = len(identifier)
+            raise CheckpointError(f"expected at most {MOST_PERSISTENT_FIELDS} fields in a storage's name, got {got}")
         placeholder = placeholder_from(identifier)
         self.stack.append(self.load_persistent(identifier) if placeholder is None else placeholder)
 
@@ -306,8 +334,8 @@ HANDLERS: dict[bytes, Callable[[PickleReader], None]] = {
     b"T": lambda reader: reader.python2_string("<i"),
     b"U": lambda reader: reader.python2_string("<B"),
     b")": lambda reader: reader.stack.append(()),
-    b"]": lambda reader: reader.stack.append([]),
-    b"}": lambda reader: reader.stack.append({}),
+    b"]": lambda reader: reader.push_container([]),
+    b"}": lambda reader: reader.push_container({}),
     b"(": PickleReader.mark,
     b"t": PickleReader.tuple_to_mark,
     b"\x85": lambda reader: reader.tuple_of(1),

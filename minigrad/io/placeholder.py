@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import printable
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Placeholder:
@@ -24,7 +26,7 @@ class Placeholder:
     name: str
 
     def __repr__(self) -> str:
-        return f"<placeholder for {self.name}>"
+        return f"<placeholder for {printable(self.name)}>"
 
 
 def placeholder_from(parts: Iterable[Any]) -> Placeholder | None:

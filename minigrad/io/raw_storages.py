@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import CheckpointError
+from .errors import CheckpointError, quoted
 from .section import Section
 from .storage import Storage, StorageType, decode_elements
 
@@ -41,24 +41,25 @@ class RawStorages:
             type: what its elements are.
             expected_count: how many there must be, where the file has said so before.
         """
+        shown = quoted(str(key))
         if key in self.runs:
-            raise CheckpointError(f"expected one storage {key}, got two of that name")
+            raise CheckpointError(f"expected one storage {shown}, got two of that name")
         (count,) = COUNT.unpack(self.section.take(COUNT.size))
         size = count * type.dtype.itemsize
         if not 0 <= size <= self.section.left:
             raise CheckpointError(
-                f"expected storage {key} to have at most the {self.section.left} bytes that are left of the file,"
+                f"expected storage {shown} to have at most the {self.section.left} bytes that are left of the file,"
                 f" got {count} elements ({type.name})"
             )
         if expected_count is not None and count != expected_count:
-            raise CheckpointError(f"expected storage {key} to have {expected_count} elements ({type.name}), got {count}")
+            raise CheckpointError(f"expected storage {shown} to have {expected_count} elements ({type.name}), got {count}")
         self.runs[key] = Run(type, self.section.position, count)
         self.section.skip(size)
 
     def load(self, key: Any) -> Storage:
         """A storage with its elements, the same one each time."""
         if key not in self.runs:
-            raise CheckpointError(f"expected a storage {key}, got none of that name")
+            raise CheckpointError(f"expected a storage {quoted(str(key))}, got none of that name")
         if key not in self.loaded:
             run = self.runs[key]
             size = run.count * run.type.dtype.itemsize

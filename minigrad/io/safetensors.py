@@ -9,8 +9,8 @@ import numpy as np
 
 from .._tensor import Tensor
 from . import safetensors_reader, safetensors_writer, signatures
+from .atomic_output import output_stream
 from .errors import CheckpointError
-from .files import output_stream
 from .limits import Limits
 from .tensors import TensorRecorder
 
@@ -39,34 +39,45 @@ def save_safetensors(
     >>> minigrad.load(file)
     {'weight': tensor([1., 1.])}
     """
-    arrays = named_arrays(tensors)
+    write_safetensors(tensors, f, metadata or {}, "save_safetensors")
+
+
+def write_safetensors(tensors: Any, f: str | os.PathLike | BinaryIO, metadata: dict[str, str], function: str) -> None:
+    """What ``save_safetensors`` does; ``function`` is what errors begin with."""
+    arrays = named_arrays(tensors, function)
     shared = safetensors_writer.shared_pair(arrays)
     if shared is not None:
         raise ValueError(
-            f"save_safetensors: expected tensors that share no memory, got {shared[0]!r} and {shared[1]!r} sharing some"
+            f"{function}: expected tensors that share no memory, got {shared[0]!r} and {shared[1]!r} sharing some"
             " (leave one out or clone() it; a .pt file keeps what is shared)"
         )
-    for name, value in (metadata or {}).items():
+    for name, value in metadata.items():
         if type(name) is not str or type(value) is not str:
-            raise TypeError(f"save_safetensors: expected metadata of strings, got {name!r}: {value!r}")
-    header, order = safetensors_writer.encode_header(arrays, metadata or {})
-    with output_stream(f, "save_safetensors") as stream:
+            raise TypeError(f"{function}: expected metadata of strings, got {name!r}: {value!r}")
+    try:
+        header, order = safetensors_writer.encode_header(arrays, metadata)
+    except ValueError as error:
+        raise ValueError(f"{function}: {error}") from None
+    with output_stream(f, function) as stream:
         safetensors_writer.write(stream, header, [arrays[name] for name in order])
 
 
-def named_arrays(tensors: Any) -> dict[str, np.ndarray]:
+def named_arrays(tensors: Any, function: str) -> dict[str, np.ndarray]:
     """The arrays of a flat dict of Tensors."""
     if not isinstance(tensors, dict):
-        raise TypeError(f"save_safetensors: expected a dict of names to tensors, got a {type(tensors).__name__}")
+        raise TypeError(f"{function}: expected a dict of names to tensors, got a {type(tensors).__name__}")
     recorder = TensorRecorder()
     arrays = {}
     for name, value in tensors.items():
         if type(name) is not str:
-            raise TypeError(f"save_safetensors: expected strings as names of tensors, got the {type(name).__name__} {name!r}")
-        record = recorder.record_of(value)
+            raise TypeError(f"{function}: expected strings as names of tensors, got the {type(name).__name__} {name!r}")
+        try:
+            record = recorder.record_of(value)
+        except RuntimeError as error:  # a tensor that has no elements to save, as on the meta device
+            raise RuntimeError(f"{function}: {name!r}: {error}") from None
         if record is None:
             raise TypeError(
-                f"save_safetensors: expected a tensor as {name!r}, got a {type(value).__name__}"
+                f"{function}: expected a tensor as {name!r}, got a {type(value).__name__}"
                 " (a .pt file may hold other things, too)"
             )
         arrays[name] = record.array
@@ -103,7 +114,7 @@ def read_safetensors_metadata(f: str | os.PathLike | BinaryIO) -> dict[str, str]
 def read_metadata_from(stream: BinaryIO, prefix: str) -> dict[str, str]:
     try:
         head = signatures.read_head(stream, "read_safetensors_metadata")
-        if not signatures.is_safetensors(head):
+        if signatures.format_of(head) != "safetensors":
             raise CheckpointError(f"expected a safetensors file, got {signatures.describe(head)}")
         return safetensors_reader.read_header(stream, Limits()).metadata
     except CheckpointError as error:

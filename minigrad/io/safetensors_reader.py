@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from .errors import CheckpointError
-from .file_bytes import fill
+from .errors import CheckpointError, quoted
 from .limits import Budget, Limits
+from .section import Section, end_of
 from .storage import LARGEST_ARRAY_BYTES, MOST_DIMENSIONS, STORAGE_TYPES, Storage, StorageType, decode_elements
 from .torch_names import TensorMaker
 
@@ -107,10 +106,8 @@ def read_tensor(
     if mapping is not None:
         stored = mapping[data_start + info.begin : data_start + info.end]
     else:
-        stored = np.empty(info.end - info.begin, np.uint8)
-        stream.seek(data_start + info.begin)
-        if not fill(stored.data, stream):
-            raise CheckpointError(f"tensor {info.name!r:.100}: expected {len(stored)} bytes, got fewer (truncated)")
+        size = info.end - info.begin
+        stored = Section(stream, data_start + info.begin, data_start + info.end).take_array(size)
     storage = Storage(info.name, type, decode_elements(stored, type, "<"))
     return maker.tensor(storage.elements.reshape(info.shape), False, storage)
 
@@ -125,29 +122,18 @@ def read_header(stream: BinaryIO, limits: Limits) -> Header:
         CheckpointError: if a part of it is missing, broken or untrue.
     """
     start = stream.tell()
-    stream.seek(0, os.SEEK_END)
-    file_bytes = stream.tell() - start
-    stream.seek(start)
-    prefix = read_exactly(stream, LENGTH_BYTES, "the header's length")
-    length = int.from_bytes(prefix, "little")
+    section = Section(stream, start, end_of(stream))
+    length = int.from_bytes(section.take(LENGTH_BYTES), "little")
     for most, source in ((LONGEST_HEADER, "the format"), (limits.pickle_bytes, "Limits.pickle_bytes")):
         if length > most:
             raise CheckpointError(f"expected a header of at most {most} bytes ({source}), got {length}")
-    if length > file_bytes - LENGTH_BYTES:
-        raise CheckpointError(f"expected a header of {length} bytes, got {file_bytes - LENGTH_BYTES} (truncated)")
-    entries = parse(read_exactly(stream, length, "the header"), limits)
+    if length > section.left:
+        raise CheckpointError(f"expected a header of {length} bytes, got {section.left} (truncated)")
+    entries = parse(section.take(length), limits)
     metadata = check_metadata(entries.pop(METADATA, {}))
     tensors = {name: tensor_info(name, fields) for name, fields in entries.items()}
-    data_bytes = file_bytes - LENGTH_BYTES - length
-    check_cover(tensors, data_bytes)
-    return Header(tensors, metadata, start + LENGTH_BYTES + length, data_bytes)
-
-
-def read_exactly(stream: BinaryIO, count: int, what: str) -> bytes:
-    content = bytearray(count)
-    if not fill(memoryview(content), stream):
-        raise CheckpointError(f"expected {count} bytes for {what}, got fewer (truncated)")
-    return bytes(content)
+    check_cover(tensors, section.left)
+    return Header(tensors, metadata, section.position, section.left)
 
 
 def parse(header: bytes, limits: Limits) -> dict[str, Any]:
@@ -205,7 +191,7 @@ def tensor_info(name: str, fields: Any) -> TensorInfo:
     """What a header says of a tensor, if a tensor can be so."""
     try:
         if type(fields) is not dict or fields.keys() != FIELDS:
-            got = f"{', '.join(fields) or 'none'}"[:100] if type(fields) is dict else f"a {type(fields).__name__}"
+            got = f"{quoted(', '.join(fields)) or 'none'}" if type(fields) is dict else f"a {type(fields).__name__}"
             raise CheckpointError(f"expected an object of dtype, shape and data_offsets, got {got}")
         dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
         bits = element_bits(dtype)
@@ -215,7 +201,8 @@ def tensor_info(name: str, fields: Any) -> TensorInfo:
             raise CheckpointError("expected the offsets of a beginning and an end, got others")
         for number in (*shape, *offsets):
             check_number(number)
-        if math.prod(max(size, 1) for size in shape) * bits > 8 * LARGEST_ARRAY_BYTES:
+        widest = max(bits, 8 * TYPES[dtype].loaded_itemsize) if dtype in TYPES else bits
+        if math.prod(max(size, 1) for size in shape) * widest > 8 * LARGEST_ARRAY_BYTES:
             raise CheckpointError(f"expected a tensor of at most {LARGEST_ARRAY_BYTES} bytes, got shape {tuple(shape)}")
         begin, end = offsets
         if 8 * (end - begin) != math.prod(shape) * bits:

@@ -32,7 +32,7 @@ def encode_header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str])
     header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     for name, array in arrays.items():
         if name == METADATA:
-            raise ValueError(f"save_safetensors: expected names of tensors, got {METADATA!r}, which the format uses itself")
+            raise ValueError(f"expected names of tensors, got {METADATA!r}, which the format uses itself")
         header[name] = {
             "dtype": NAME_OF[array.dtype.newbyteorder("=")],
             "shape": list(array.shape),
@@ -42,10 +42,10 @@ def encode_header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str])
         content = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     except UnicodeEncodeError as error:
         got = error.object[error.start : error.end]
-        raise ValueError(f"save_safetensors: expected names and metadata of whole characters, got {got!r}") from None
+        raise ValueError(f"expected names and metadata of whole characters, got {got!r}") from None
     content += b" " * (-len(content) % ALIGNMENT)
     if len(content) > LONGEST_HEADER:
-        raise ValueError(f"save_safetensors: expected a header of at most {LONGEST_HEADER} bytes, got {len(content)}")
+        raise ValueError(f"expected a header of at most {LONGEST_HEADER} bytes, got {len(content)}")
     return len(content).to_bytes(LENGTH_BYTES, "little") + content, order
 
 

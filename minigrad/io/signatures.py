@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 # A pickled integer that torch's stream format of before 1.6 begins with.
 LEGACY_TORCH_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -38,6 +38,17 @@ def read_head(stream: BinaryIO, function: str) -> bytes:
         raise TypeError(f"{function}: expected a stream of bytes, got {found}")
     stream.seek(start)
     return head
+
+
+def format_of(head: bytes) -> Literal["zip", "safetensors", "stream", "tar"] | None:
+    """Which format a file that begins with these bytes has, or None if none that has a reader."""
+    if head.startswith(ZIP):
+        return "zip"
+    if is_safetensors(head):
+        return "safetensors"
+    if head.startswith(LEGACY_TORCH_MAGIC):
+        return "stream"
+    return "tar" if is_tar(head) else None
 
 
 def is_safetensors(head: bytes) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .errors import CheckpointError
+from .errors import CheckpointError, quoted
 
 LARGEST_ARRAY_BYTES = 2**62
 MOST_DIMENSIONS = 64
@@ -27,6 +27,15 @@ class StorageType:
     name: str
     dtype: np.dtype
     widened: bool = False
+
+    @property
+    def dtype_name(self) -> str:
+        return "bfloat16" if self.widened else self.dtype.name
+
+    @property
+    def loaded_itemsize(self) -> int:
+        """How many bytes an element has in memory."""
+        return 4 if self.widened else self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ def part_of(storage: Storage, offset: Any, count: Any) -> Storage:
     check_whole_numbers("the offset and size of a part of a storage", (offset, count))
     if offset + count > len(storage.elements):
         raise CheckpointError(
-            f"expected a part within the {len(storage.elements)} elements of {storage.name},"
+            f"expected a part within the {len(storage.elements)} elements of {quoted(storage.name)},"
             f" got one of {count} that begins at element {offset}"
         )
     return Storage(f"a part of {storage.name}", storage.type, storage.elements[offset : offset + count])

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from .errors import CheckpointError
+from .errors import CheckpointError, quoted
 from .section import Section, end_of
 
 BLOCK_BYTES = 512
@@ -134,6 +134,6 @@ def read_extended_header(section: Section, header: bytes) -> int | None:
         if key == "size" and value.isascii() and value.isdigit() and len(value) < 20:
             stated_size = int(value)
         elif key not in HARMLESS_RECORDS:
-            raise CheckpointError(f"expected plain files in a tar archive, got one with the extended record {key:.100}")
+            raise CheckpointError(f"expected plain files in a tar archive, got one with the extended record {quoted(key)}")
         content = content[length:]
     return stated_size

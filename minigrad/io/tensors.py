@@ -8,9 +8,7 @@ import numpy as np
 
 from .._tensor import Tensor
 from ..backends import Device
-from ..dtypes import FLOATING
 from ..nn.parameter import Parameter
-from .errors import CheckpointError
 from .placeholder import Placeholder
 from .storage import Storage, TensorRecord
 
@@ -45,8 +43,6 @@ class DeviceTensorMaker:
         return Placeholder(name) if self.placeholders else None
 
     def tensor(self, array: np.ndarray, requires_grad: bool, storage: Storage) -> Tensor:
-        if requires_grad and array.dtype not in FLOATING:
-            raise CheckpointError(f"expected a floating tensor where requires_grad is True, got {array.dtype}")
         tensor = Tensor(array)
         if self.device.type != "cpu":
             window = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
@@ -55,12 +51,11 @@ class DeviceTensorMaker:
             tensor = self.moved[window][1].detach()
         return tensor.requires_grad_(requires_grad)
 
+    def dtype_of(self, tensor: Tensor) -> str:
+        return tensor.dtype.name
+
     def parameter(self, tensor: Tensor, requires_grad: bool) -> Parameter:
-        if requires_grad and tensor.dtype not in FLOATING:
-            raise CheckpointError(f"expected a floating tensor where requires_grad is True, got {tensor.dtype}")
         return Parameter(tensor.detach(), requires_grad)
 
     def set_requires_grad(self, parameter: Parameter, requires_grad: bool) -> None:
-        if requires_grad and parameter.dtype not in FLOATING:
-            raise CheckpointError(f"expected a floating tensor where requires_grad is True, got {parameter.dtype}")
         parameter.requires_grad_(requires_grad)

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from .errors import CheckpointError
-from .limits import Budget
+from .limits import OBJECTS_PER_CONTAINER, Budget
 from .pickle_reader import Constructor, check_key, kind
 from .placeholder import Placeholder
-from .storage import STORAGE_TYPE_OF, STORAGE_TYPES, Storage, TensorRecord, window
+from .storage import STORAGE_TYPE_OF, STORAGE_TYPES, Storage, window
 
 
 class TensorMaker(Protocol):
@@ -25,6 +25,9 @@ class TensorMaker(Protocol):
     def tensor(self, array: np.ndarray, requires_grad: bool, storage: Storage) -> Any:
         """A tensor that looks into the array's memory, which is a part of the storage."""
 
+    def dtype_of(self, tensor: Any) -> str:
+        """The name of the dtype of a tensor that it made."""
+
     def parameter(self, tensor: Any, requires_grad: bool) -> Any:
         """A parameter with this tensor's elements."""
 
@@ -35,24 +38,6 @@ class TensorMaker(Protocol):
         """What is to stand for something that has this unknown name; None refuses the file."""
 
 
-class RecordMaker:
-    """Makes plain records, for whoever has no need of tensors."""
-
-    tensor_type = TensorRecord
-
-    def tensor(self, array: np.ndarray, requires_grad: bool, storage: Storage) -> TensorRecord:
-        return TensorRecord(array, requires_grad)
-
-    def parameter(self, tensor: TensorRecord, requires_grad: bool) -> TensorRecord:
-        return TensorRecord(tensor.array, requires_grad, is_parameter=True)
-
-    def set_requires_grad(self, parameter: TensorRecord, requires_grad: bool) -> None:
-        parameter.requires_grad = requires_grad
-
-    def placeholder(self, name: str) -> Placeholder | None:
-        return None
-
-
 # torch's names for what minigrad has nothing for.
 WHAT_IS_MISSING = {
     "ComplexFloatStorage": "minigrad has no complex tensors",
@@ -61,6 +46,15 @@ WHAT_IS_MISSING = {
     "_rebuild_sparse_tensor": "minigrad has no sparse tensors",
     "_rebuild_qtensor": "minigrad has no quantized tensors",
 }
+
+
+REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2"
+TENSOR_CLASS = "torch.Tensor"
+
+
+def check_floating(dtype: str) -> None:
+    if "float" not in dtype:
+        raise CheckpointError(f"expected a floating tensor where requires_grad is True, got {dtype}")
 
 
 class NameTable(dict):
@@ -96,6 +90,9 @@ class TorchNames:
         add("torch._utils", "_rebuild_tensor", self.old_tensor, 4, 4)
         add("torch._utils", "_rebuild_tensor_v2", self.tensor, 6, 7)
         add("torch._utils", "_rebuild_parameter", self.parameter, 3, 3)
+        add("torch._utils", "_rebuild_parameter_with_state", self.parameter_with_attributes, 4, 4)
+        add("torch._tensor", "_rebuild_from_type_v2", self.tensor_with_attributes, 4, 4)
+        add("torch", "Tensor", self.new_tensor, 0, 7)
         add("torch.nn.parameter", "Parameter", self.old_parameter, 1, 2)
         add("torch", "Size", self.size, 1, 1)
         add("collections", "OrderedDict", self.new_ordered_dict, 0, 1)
@@ -128,8 +125,12 @@ class TorchNames:
             raise CheckpointError(f"expected a storage, got {kind(storage)}")
         if type(requires_grad) is not bool:
             raise CheckpointError(f"expected True or False for requires_grad, got {kind(requires_grad)}")
-        if metadata is not None and (type(metadata) is not dict or any(bit is not False for bit in metadata.values())):
+        if metadata is not None and (
+            type(metadata) is not dict or len(metadata) > 2 or any(bit is not False for bit in metadata.values())
+        ):
             raise CheckpointError("expected a tensor as it stands, got one with metadata: lazily conjugated, or negated")
+        if requires_grad:
+            check_floating(storage.type.dtype_name)
         array = window(storage.elements, offset, sizes, strides)
         self.budget.spend_tensor(array.nbytes)
         return self.maker.tensor(array, requires_grad, storage)
@@ -139,8 +140,27 @@ class TorchNames:
             raise CheckpointError(f"expected a tensor, got {kind(tensor)}")
         if type(requires_grad) is not bool:
             raise CheckpointError(f"expected True or False for requires_grad, got {kind(requires_grad)}")
+        if requires_grad:
+            check_floating(self.maker.dtype_of(tensor))
         self.budget.spend_tensor(0)
         return self.maker.parameter(tensor, requires_grad)
+
+    # Attributes that a program set on a tensor, and whether it is a buffer: tensors here have no such things.
+
+    def parameter_with_attributes(self, tensor: Any, requires_grad: Any, backward_hooks: Any, attributes: Any) -> Any:
+        return self.parameter(tensor, requires_grad, backward_hooks)
+
+    def tensor_with_attributes(self, rebuild: Any, type_: Any, arguments: Any, attributes: Any) -> Any:
+        if type(rebuild) is not Constructor or rebuild.name != REBUILD_TENSOR:
+            raise CheckpointError(f"expected {REBUILD_TENSOR}, got {kind(rebuild)}")
+        if type(type_) is not Constructor or type_.name != TENSOR_CLASS:
+            raise CheckpointError(f"expected a {TENSOR_CLASS}, got one of {kind(type_)}")
+        if type(arguments) is not tuple or not 6 <= len(arguments) <= 7:
+            raise CheckpointError(f"expected a tuple of 6 to 7 arguments, got {kind(arguments)}")
+        return self.tensor(*arguments)
+
+    def new_tensor(self, *arguments: Any) -> Any:
+        raise CheckpointError(f"expected tensors as {REBUILD_TENSOR} makes them, got another call")
 
     # Before torch 0.4.
 
@@ -162,6 +182,8 @@ class TorchNames:
             raise CheckpointError(f"expected an OrderedDict or a Parameter to give attributes to, got {kind(target)}")
         if type(state) is not tuple or len(state) != 3 or type(state[0]) is not bool:
             raise CheckpointError("expected (requires_grad, volatile, hooks) as a Parameter's state, got another")
+        if state[0]:
+            check_floating(self.maker.dtype_of(target))
         self.maker.set_requires_grad(target, state[0])
 
     # Containers and bytes. Each copy is paid for: a file can ask for the same large one a million times.
@@ -175,19 +197,20 @@ class TorchNames:
         """Python 2 wrote the entries as a list of pairs."""
         if type(pairs) not in (list, tuple):
             raise CheckpointError(f"expected a list of pairs, got {kind(pairs)}")
+        self.budget.spend_objects(OBJECTS_PER_CONTAINER)
         self.budget.spend_copies(len(pairs))
         result: OrderedDict = OrderedDict()
         for pair in pairs:
             if type(pair) not in (list, tuple) or len(pair) != 2:
                 raise CheckpointError(f"expected a key and a value, got {kind(pair)}")
-            check_key(pair[0])
+            check_key(pair[0], self.budget)
             result[pair[0]] = pair[1]
         return result
 
     def new_counter(self, counts: Any = None) -> Counter:
         if counts is not None and type(counts) is not dict:
             raise CheckpointError(f"expected a dictionary of counts, got {kind(counts)}")
-        self.budget.spend_copies(len(counts or ()))
+        self.keys(list(counts or ()))
         result: Counter = Counter()
         dict.update(result, counts or {})
         return result
@@ -195,9 +218,10 @@ class TorchNames:
     def keys(self, elements: Any) -> Any:
         if type(elements) not in (list, tuple):
             raise CheckpointError(f"expected a list of elements, got {kind(elements)}")
+        self.budget.spend_objects(OBJECTS_PER_CONTAINER)
         self.budget.spend_copies(len(elements))
         for element in elements:
-            check_key(element)
+            check_key(element, self.budget)
         return elements
 
     def new_set(self, elements: Any = ()) -> set:

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from . import signatures
-from .errors import CheckpointError
+from .errors import CheckpointError, quoted
 from .limits import Budget, Limits
-from .pickle_reader import PickleReader, kind
+from .pickle_reader import WHOLE_NETWORK, PickleReader, check_key, kind
 from .raw_storages import RawStorages
 from .section import Section, end_of
 from .storage import Storage, StorageType, part_of
@@ -29,6 +29,9 @@ PROTOCOL_VERSION = 1001
 UNREADABLE_STORAGES = {
     ("torch", "ComplexFloatStorage"): StorageType("ComplexFloatStorage", np.dtype("complex64")),
     ("torch", "ComplexDoubleStorage"): StorageType("ComplexDoubleStorage", np.dtype("complex128")),
+    ("torch", "QInt8Storage"): StorageType("QInt8Storage", np.dtype("int8")),
+    ("torch", "QUInt8Storage"): StorageType("QUInt8Storage", np.dtype("uint8")),
+    ("torch", "QInt32Storage"): StorageType("QInt32Storage", np.dtype("int32")),
     ("torch.storage", "UntypedStorage"): StorageType("UntypedStorage", np.dtype("uint8")),
 }
 
@@ -111,10 +114,7 @@ class StorageName:
 def storage_name(identifier: Any) -> StorageName:
     """Take a persistent id apart."""
     if type(identifier) is tuple and identifier and type(identifier[0]) is str and identifier[0] == "module":
-        raise CheckpointError(
-            "expected tensors and plain data, got the class of a whole network, which is a program:"
-            " save its state_dict() instead"
-        )
+        raise CheckpointError(f"expected tensors and plain data, got {WHOLE_NETWORK}")
     if type(identifier) is not tuple or len(identifier) != 6 or type(identifier[0]) is not str or identifier[0] != "storage":
         raise CheckpointError("expected ('storage', type, key, location, size, view) as a storage's name, got another")
     _, storage_type, key, location, count, view = identifier
@@ -150,10 +150,11 @@ class Survey(TorchNames):
 
     def note_storage(self, identifier: Any) -> None:
         name = storage_name(identifier)
+        check_key(name.key, self.budget)
         first = self.named.setdefault(name.key, name)
         if first.type is not name.type or first.count != name.count:
             raise CheckpointError(
-                f"expected storage {name.key} to have {first.count} elements ({first.type.name}) wherever it is named,"
+                f"expected storage {quoted(name.key)} to have {first.count} elements ({first.type.name}) wherever it is named,"
                 f" got {name.count} ({name.type.name})"
             )
 
@@ -181,9 +182,9 @@ def find_storages(section: Section, named: dict[str, StorageName], limits: Limit
     storages = RawStorages(section)
     for key in keys:
         if key not in named:
-            raise CheckpointError(f"expected storages that the object names, got another, {key:.100}")
+            raise CheckpointError(f"expected storages that the object names, got another, {quoted(key)}")
         storages.add(key, named[key].type, named[key].count)
     for key in named:
         if key not in storages.runs:
-            raise CheckpointError(f"expected all storages that the object names, got none for {key:.100}")
+            raise CheckpointError(f"expected all storages that the object names, got none for {quoted(key)}")
     return storages

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .errors import CheckpointError
+from .errors import CheckpointError, quoted
 from .limits import Budget, Limits
-from .pickle_reader import PickleReader, kind
+from .pickle_reader import WHOLE_NETWORK, PickleReader, kind
 from .raw_storages import RawStorages
 from .section import Section
 from .storage import MOST_DIMENSIONS, STORAGE_TYPES, Storage, StorageType, part_of
@@ -155,12 +155,9 @@ class Tensors:
     def load(self, identifier: Any) -> Any:
         """What a number as text stands for."""
         if type(identifier) is not str:
-            raise CheckpointError(
-                "expected a tensor's number, got the class of a whole network, which is a program:"
-                " save its state_dict() instead"
-            )
+            raise CheckpointError(f"expected a tensor's number, got {WHOLE_NETWORK}")
         if identifier not in self.windows:
-            raise CheckpointError(f"expected the number of a tensor, got {identifier:.100}")
+            raise CheckpointError(f"expected the number of a tensor, got {quoted(identifier)}")
         if identifier not in self.made:
             window = self.windows[identifier]
             storage = Storage("no storage", window.type, np.empty(0, window.type.dtype))

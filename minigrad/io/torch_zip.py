@@ -13,15 +13,15 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 
-from .errors import CheckpointError
+from .errors import CheckpointError, quoted
 from .file_bytes import CHUNK_BYTES, fill, write_all
 from .limits import Budget, Limits
-from .pickle_reader import PickleReader, kind
+from .pickle_reader import PickleReader, check_key, kind
 from .storage import Storage, StorageType, decode_elements
 from .torch_names import TensorMaker, TorchNames
 from .tree import check_loaded
@@ -37,6 +37,8 @@ PADDING_FIELD = b"FB"
 EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)
 # zipfile's own bound for sizes in 32 bits.
 LARGE_ENTRY_BYTES = 2**31 - 1
+LARGEST_DIRECTORY_BYTES = 2**24
+UTF8_NAME = 0x800  # a flag of an entry
 # What torch writes where it was told to save the time for checksums.
 NO_CHECKSUM = 0
 
@@ -63,16 +65,30 @@ def read_entries(entries: Entries, maker: TensorMaker, limits: Limits, decode: D
     budget = Budget(limits, entries.total_bytes)
     pickle = entries.read("data.pkl", limits.pickle_bytes)
     names = TorchNames(maker, budget).table()
-    result = PickleReader(pickle, names, Storages(entries, decode).load, budget).load()
+    result = PickleReader(pickle, names, Storages(entries, decode, budget).load, budget).load()
     check_loaded(result, limits)
     return result
 
 
-def read_directory(stream: BinaryIO) -> list[zipfile.ZipInfo]:
-    """What an archive says that it has."""
+class DirectoryStream:
+    """An archive for zipfile, which reads a directory at once, and makes of its 46 bytes for an entry a kilobyte."""
+
+    def __init__(self, stream: BinaryIO):
+        self.seek, self.tell, self.stream = stream.seek, stream.tell, stream
+
+    def read(self, count: int = -1) -> bytes:
+        if count > LARGEST_DIRECTORY_BYTES:
+            raise CheckpointError(f"expected a ZIP directory of at most {LARGEST_DIRECTORY_BYTES} bytes, got {count}")
+        return self.stream.read(count)
+
+
+def read_directory(stream: BinaryIO) -> tuple[list[zipfile.ZipInfo], int]:
+    """What an archive says that it has, and where its directory begins."""
     try:
-        with zipfile.ZipFile(stream) as archive:
-            return [info for info in archive.infolist() if not info.filename.endswith("/")]
+        with zipfile.ZipFile(DirectoryStream(stream)) as archive:
+            return [info for info in archive.infolist() if not info.filename.endswith("/")], archive.start_dir
+    except CheckpointError:
+        raise
     except (zipfile.BadZipFile, struct.error, NotImplementedError, OverflowError, ValueError) as error:
         raise CheckpointError(f"expected a whole ZIP archive, got a damaged one, or a part of one ({error})") from None
     except OSError as error:
@@ -81,23 +97,33 @@ def read_directory(stream: BinaryIO) -> list[zipfile.ZipInfo]:
         raise CheckpointError("expected a whole ZIP archive, got one that points to before its beginning") from None
 
 
+def with_ends(files: Sequence[zipfile.ZipInfo], directory_start: int) -> Iterator[tuple[zipfile.ZipInfo, int]]:
+    """Each entry with where the next one begins, or the directory: it must end before that."""
+    files = sorted(files, key=lambda info: info.header_offset)
+    starts = [info.header_offset for info in files]
+    return zip(files, [*starts[1:], directory_start])
+
+
 class Entries:
-    """The entries of an archive, checked: one root folder, no name twice, nothing compressed, nothing that overlaps."""
+    """The entries of an archive, checked: one root folder, no name twice; and as each is read, that it is stored as it
+    is, under the name that the directory says, and overlaps with nothing.
+    """
 
     def __init__(self, stream: BinaryIO, mapping: np.ndarray | None = None):
         self.stream = stream
         self.mapping = mapping
-        files = read_directory(stream)
+        files, directory_start = read_directory(stream)
         names = Counter(info.filename for info in files)
         for name, count in names.items():
             if count > 1:
-                raise CheckpointError(f"expected entries of different names, got {count} called {name}")
+                raise CheckpointError(f"expected entries of different names, got {count} called {quoted(name)}")
         pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
-            some = ", ".join(sorted(names)[:5]) or "no entries"
+            some = ", ".join(quoted(name) for name in sorted(names)[:5]) or "no entries"
             raise CheckpointError(f"expected one data.pkl in the archive's root folder, got {len(pickles)} (it has {some})")
         self.root = pickles[0].removesuffix("data.pkl")
         self.by_name = {info.filename.removeprefix(self.root): info for info in files if info.filename.startswith(self.root)}
+        self.ends = {info.filename: end for info, end in with_ends(files, directory_start)}
         self.total_bytes = sum(info.compress_size for info in files)
         archive_bytes = stream.seek(0, os.SEEK_END)
         if self.total_bytes > archive_bytes:
@@ -115,15 +141,17 @@ class Entries:
 
     def size(self, name: str) -> int:
         if name not in self.by_name:
-            raise CheckpointError(f"expected an entry {name:.100}, got none of that name")
+            raise CheckpointError(f"expected an entry {quoted(name)}, got none of that name")
         info = self.by_name[name]
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
-            raise CheckpointError(f"expected the entry {name} to be stored as it is, got it compressed or encrypted")
+            raise CheckpointError(f"expected the entry {quoted(name)} to be stored as it is, got it compressed or encrypted")
         return info.file_size
 
     def read(self, name: str, limit: int) -> bytes:
         if self.size(name) > limit:
-            raise CheckpointError(f"expected at most {limit} bytes in {name}, got {self.size(name)} (Limits.pickle_bytes)")
+            raise CheckpointError(
+                f"expected at most {limit} bytes in {quoted(name)}, got {self.size(name)} (Limits.pickle_bytes)"
+            )
         return self.read_array(name).tobytes()
 
     def read_array(self, name: str) -> np.ndarray:
@@ -131,11 +159,11 @@ class Entries:
         content = np.empty(self.size(name), np.uint8)
         self.stream.seek(self.content_start(name))
         if not fill(content.data, self.stream):
-            raise CheckpointError(f"expected {len(content)} bytes in the entry {name}, got fewer (truncated)")
+            raise CheckpointError(f"expected {len(content)} bytes in the entry {quoted(name)}, got fewer (truncated)")
         stated = self.by_name[name].CRC
         if stated != NO_CHECKSUM and (checksum := zlib.crc32(content.data)) != stated:
             raise CheckpointError(
-                f"expected the entry {name} to have the checksum {stated:#010x}, got {checksum:#010x} (damaged)"
+                f"expected the entry {quoted(name)} to have the checksum {stated:#010x}, got {checksum:#010x} (damaged)"
             )
         return content
 
@@ -146,25 +174,34 @@ class Entries:
         size, start = self.size(name), self.content_start(name)
         content = self.mapping[start : start + size]
         if len(content) != size:
-            raise CheckpointError(f"expected {size} bytes in the entry {name}, got {len(content)} (truncated)")
+            raise CheckpointError(f"expected {size} bytes in the entry {quoted(name)}, got {len(content)} (truncated)")
         return content
 
     def content_start(self, name: str) -> int:
         """Where an entry's content begins: behind a local header, whose length differs from that in the directory."""
         info = self.by_name[name]
+        stored_name = info.orig_filename.encode("utf-8" if info.flag_bits & UTF8_NAME else "cp437")
         self.stream.seek(max(info.header_offset, 0))
-        header = self.stream.read(LOCAL_HEADER_BYTES)
+        header = self.stream.read(LOCAL_HEADER_BYTES + len(stored_name))
         if info.header_offset < 0 or len(header) < LOCAL_HEADER_BYTES or not header.startswith(LOCAL_HEADER):
-            raise CheckpointError(f"expected the entry {name} where the archive's directory says, got other bytes there")
+            raise CheckpointError(
+                f"expected the entry {quoted(name)} where the archive's directory says, got other bytes there"
+            )
         name_length, extra_length = struct.unpack_from("<HH", header, 26)
-        return info.header_offset + LOCAL_HEADER_BYTES + name_length + extra_length
+        if name_length != len(stored_name) or header[LOCAL_HEADER_BYTES:] != stored_name:
+            raise CheckpointError(f"expected the entry {quoted(name)} to have the name that the directory says, got another")
+        start = info.header_offset + LOCAL_HEADER_BYTES + name_length + extra_length
+        if start + info.compress_size > self.ends[info.filename]:
+            raise CheckpointError(f"expected the entry {quoted(name)} to end before what follows it, got one that overlaps")
+        return start
 
 
 class Storages:
     """The storages of an archive, each read when the pickle first names it."""
 
-    def __init__(self, entries: Entries, decode: Decoder):
+    def __init__(self, entries: Entries, decode: Decoder, budget: Budget):
         self.entries = entries
+        self.budget = budget
         self.decode = decode
         self.by_key: dict[str, Storage] = {}
 
@@ -177,13 +214,14 @@ class Storages:
             if type(part) is not wanted:
                 raise CheckpointError(f"expected a {wanted.__name__} in a storage's name, got {kind(part)}")
         _, storage_type, key, _, count = identifier
+        check_key(key, self.budget)
         if key not in self.by_key:
             elements = self.decode(self.entries.map_array(f"data/{key}"), storage_type, self.entries.byte_order)
             self.by_key[key] = Storage(f"data/{key}", storage_type, elements)
         storage = self.by_key[key]
         if storage.type is not storage_type or len(storage.elements) != count:
             raise CheckpointError(
-                f"expected {storage.name} to have {count} elements ({storage_type.name}),"
+                f"expected {quoted(storage.name)} to have {count} elements ({storage_type.name}),"
                 f" got {len(storage.elements)} ({storage.type.name})"
             )
         return storage

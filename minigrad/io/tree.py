@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .errors import CheckpointError
-from .limits import Limits
-from .pickle_reader import Constructor, kind
+from .limits import Budget, Limits
+from .pickle_reader import Constructor, check_key, kind
 from .storage import STORAGE_TYPE_OF, Storage, StorageType, TensorRecord
 
 PLAIN = (str, bytes, int, float, bool, type(None))
@@ -33,6 +33,15 @@ def children(container: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
     else:
         for index, value in enumerate(container):
             yield ("[{}]", index), value
+
+
+def contents(container: Any) -> Iterator[Any]:
+    """A container's entries, without the steps to them."""
+    if isinstance(container, dict):
+        yield from container.values()
+        yield from getattr(container, "__dict__", {}).values()
+    else:
+        yield from container
 
 
 def has_known_attributes(container: Any) -> bool:
@@ -56,33 +65,44 @@ def check_loaded(root: Any, limits: Limits) -> None:
     A file can build all of these from a few bytes by naming one container in many places, and whoever walks such an
     object, if only to print it, would not come back. This walk sees each container once.
     """
-    measures: dict[int, tuple[int, int]] = {}  # container id → (depth, entries when written out)
+    measures: dict[int, tuple[int, int]] = {}  # id of a container that is not empty → (depth, entries when written out)
     open_containers: set[int] = set()
-    pending = [root]
+    pending = [[root]]  # a list around the object, so that it is looked at as all others are
     while pending:
-        item = pending[-1]
-        if isinstance(item, (Constructor, Storage, StorageType)):
-            raise CheckpointError(f"expected values and tensors in the object, got a bare {kind(item)}")
-        if type(item) not in LOADED_CONTAINERS or id(item) in measures:
+        container = pending[-1]
+        if id(container) in measures:
             pending.pop()
-            continue
-        if id(item) not in open_containers:
-            open_containers.add(id(item))
-            for _, child in children(item):
+        elif id(container) not in open_containers:
+            open_containers.add(id(container))
+            for child in contents(container):
+                if isinstance(child, (Constructor, Storage, StorageType)):
+                    raise CheckpointError(f"expected values and tensors in the object, got a bare {kind(child)}")
                 if id(child) in open_containers:
                     raise CheckpointError("expected no container inside of itself, got one")
-                pending.append(child)
-            continue
-        pending.pop()
-        open_containers.remove(id(item))
-        inner = [measures.get(id(child), (0, 1)) for _, child in children(item)]
-        depth = 1 + max((depth for depth, _ in inner), default=0)
-        entries = 1 + sum(entries for _, entries in inner)
-        if depth > limits.depth:
-            raise CheckpointError(f"expected containers nested at most {limits.depth} deep, got more (Limits.depth)")
-        if entries > limits.objects:
-            raise CheckpointError(f"expected at most {limits.objects} entries, got more (Limits.objects)")
-        measures[id(item)] = depth, entries
+                if type(child) in LOADED_CONTAINERS and id(child) not in measures and not is_empty(child):
+                    pending.append(child)
+        else:
+            pending.pop()
+            open_containers.remove(id(container))
+            measures[id(container)] = measure(container, measures, limits)
+
+
+def is_empty(container: Any) -> bool:
+    return not container and not getattr(container, "__dict__", None)
+
+
+def measure(container: Any, measures: dict[int, tuple[int, int]], limits: Limits) -> tuple[int, int]:
+    """How deep a container is, and how many entries it has when written out; those in it that are not empty are known."""
+    depth, entries = 0, 0
+    for child in contents(container):
+        child_depth, child_entries = measures.get(id(child), (int(type(child) in LOADED_CONTAINERS), 1))
+        depth = max(depth, child_depth)
+        entries += child_entries
+    if depth > limits.depth:
+        raise CheckpointError(f"expected containers nested at most {limits.depth} deep, got more (Limits.depth)")
+    if entries > limits.objects:
+        raise CheckpointError(f"expected at most {limits.objects} entries, got more (Limits.objects)")
+    return depth + 1, entries + 1
 
 
 # Saving.
@@ -105,13 +125,14 @@ class TensorFinder:
         self.record_of = record_of
         self.deepest = deepest
         self.records: dict[int, TensorRecord] = {}  # tensor id → record, in the order of the walk
+        self.keys_budget = Budget(Limits(), 0)
         self.depths: dict[int, int] = {}  # id of a container that was visited → its depth
         self.path: list[tuple[str, Any]] = []
         self.open_containers: set[int] = set()
 
-    def refuse(self, problem: str) -> TypeError:
+    def refuse(self, problem: str, error: type[Exception] = TypeError) -> Exception:
         steps = "".join(template.format(key) for template, key in self.path)
-        return TypeError(f"save: checkpoint{steps}: {problem}")
+        return error(f"save: checkpoint{steps}: {problem}")
 
     def visit(self, value: Any) -> int:
         """Look at a value and all in it; the result is its depth, 0 for what is no container.
@@ -137,7 +158,10 @@ class TensorFinder:
     def visit_tensor(self, value: Any) -> None:
         if id(value) in self.records:
             return
-        record = self.record_of(value)
+        try:
+            record = self.record_of(value)
+        except RuntimeError as error:  # a tensor that has no elements to save, as on the meta device
+            raise self.refuse(str(error), RuntimeError) from None
         if record is None:
             hint = " (minigrad.from_numpy makes it a tensor)" if isinstance(value, np.ndarray) else ""
             expected = "tensors, numbers, strings, bytes, None, and dicts, lists, tuples and sets of them"
@@ -165,10 +189,15 @@ class TensorFinder:
         return depth + 1
 
     def check_key(self, key: Any) -> None:
+        """Refuse a key that no file can hold, or that ``minigrad.load`` would refuse."""
         for part in key if type(key) is tuple else (key,):
             if type(plain_scalar(part)) not in PLAIN:
                 raise self.refuse(f"expected strings, numbers or flat tuples of them as keys, got a {type(part).__name__}")
             self.check_plain(plain_scalar(part))
+        try:
+            check_key(tuple(map(plain_scalar, key)) if type(key) is tuple else plain_scalar(key), self.keys_budget)
+        except CheckpointError as error:
+            raise self.refuse(str(error)) from None
 
     def check_plain(self, value: Any) -> None:
         if type(value) is int and value.bit_length() > LARGEST_INTEGER_BITS:

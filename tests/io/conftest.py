@@ -7,8 +7,8 @@ import pytest
 
 from minigrad.io import Limits, torch_zip
 from minigrad.io.storage import TensorRecord
-from minigrad.io.torch_names import RecordMaker
 from minigrad.io.torch_pickle import encode
+from tests.io.records import RecordMaker
 
 
 @pytest.fixture(scope="session")

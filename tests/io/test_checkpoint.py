@@ -224,8 +224,16 @@ def test_arguments(tmp_path):
         load(io.BytesIO(), weights_only=False)
     with pytest.raises(TypeError, match="expected a device as map_location, got a dict"):
         load(io.BytesIO(), {"cuda:0": "cpu"})
+    with pytest.raises(TypeError, match=r"load: expected minigrad\.io\.Limits as limits, got a int"):
+        load(io.BytesIO(), limits=5)
+    with pytest.raises(ValueError, match=r"load: .*got 'bogus'"):
+        load(io.BytesIO(), "bogus")
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.pt")
+    for name in ("a.pt", "a.safetensors"):
+        with pytest.raises(RuntimeError, match=r"^save: .*'weight'.*meta device"):
+            save({"weight": Tensor(np.zeros(2)).to("meta")}, tmp_path / name)
+        assert not os.listdir(tmp_path)
     assert issubclass(CheckpointError, ValueError)
 
 

@@ -158,3 +158,48 @@ def test_entries_that_overlap(make_archive, read_records):
         content[entry + 20 : entry + 28] = struct.pack("<II", 2000, 2000)
     with pytest.raises(CheckpointError, match=r"expected entries of at most the file's \d+ bytes"):
         read_records(io.BytesIO(bytes(content)))
+
+
+def directory_entry(content, name):
+    """Where an entry stands in an archive's directory."""
+    return content.index(name, content.index(b"PK\x01\x02")) - 46
+
+
+def test_two_entries_at_one_place(make_archive, read_records):
+    pickled = PROTO + b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x001X\x03\x00\x00\x00cpuK\x01tQ."
+    content = bytearray(make_archive(pickled, {"data/0": b"0000", "data/1": b"1111"}).getvalue())
+    zero, one = (directory_entry(content, name) for name in (b"archive/data/0", b"archive/data/1"))
+    with pytest.raises(CheckpointError, match="got a bare Storage"):  # as it stands, all of it is read
+        read_records(io.BytesIO(content))
+    content[one + 42 : one + 46] = content[zero + 42 : zero + 46]
+    with pytest.raises(CheckpointError, match="expected the entry data/1 to have the name that the directory says"):
+        read_records(io.BytesIO(content))
+    content[one + 42 : one + 46] = struct.pack("<I", len(content) - 40)
+    with pytest.raises(CheckpointError, match="expected the entry data/1 where the archive's directory says"):
+        read_records(io.BytesIO(content))
+
+
+def test_entry_that_reaches_into_the_next_one(make_archive, read_records):
+    content = bytearray(make_archive(PROTO + b"N.").getvalue())
+    entry = directory_entry(content, b"archive/data.pkl")
+    content[entry + 20 : entry + 28] = struct.pack("<II", 60, 60)
+    with pytest.raises(CheckpointError, match=r"expected the entry data\.pkl to end before what follows it"):
+        read_records(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m" + "x" * 60_000, "ü\n"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_names_in_messages_are_short_and_printable(make_archive, read_records, name):
+    stream = make_archive(PROTO + b"N.", {name: b""})
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr(f"archive/{name}", b"")
+    with pytest.raises(CheckpointError, match="got 2 called archive/") as error:
+        read_records(stream)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 300
+
+
+def test_names_of_classes_in_messages_are_printable(make_archive, read_records):
+    with pytest.raises(CheckpointError, match=r"got a\.\\x1b\[31m") as error:
+        read_records(make_archive(PROTO + b"ca\n\x1b[31m\n."))
+    assert str(error.value).isprintable()

@@ -1,10 +1,13 @@
 """Ten thousand damaged files of all formats: each is read or refused, in little memory, and nothing else ever happens.
 
+Some of them are files on disk, which are mapped, where the format can be, and inspected.
+
 The default limits are left as they are: what a file of few bytes claims to have is compared with these before memory is
 asked for, so that no single reading comes near the bound that is asserted here.
 """
 
 import io
+import json
 import random
 import tarfile
 import tracemalloc
@@ -17,11 +20,15 @@ import pytest
 
 from minigrad import Tensor, load
 from minigrad.dtypes import SUPPORTED
-from minigrad.io import CheckpointError, Placeholder, save, save_safetensors
+from minigrad.io import CheckpointError, Placeholder, save_safetensors, torch_zip
+from minigrad.io.inspect import as_plain_data, inspect_file, lines_of
+from minigrad.io.tensors import TensorRecorder
+from minigrad.io.torch_pickle import encode
 from tests.io.old_formats import Called, Global, legacy_stream, legacy_tar, old_tensor, storage_id, tar_of_arrays
 
 SEED = 20
 MUTATIONS = 2500  # of each format
+ON_DISK = 8  # one in so many
 MOST_BYTES = 2**26
 # Sizes, counts, lengths and opcodes that a reader may trip over.
 NUMBERS = [0, 1, 2, 3, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
@@ -36,22 +43,35 @@ def arrays():
         "half": np.arange(6).astype(np.float16),
         "mask": np.array([True, False, True]),
         "step": np.array(2**40),
+        "brain": np.arange(6, dtype=np.int16),  # turned into bfloat16 where it is written
     }
 
 
 def value_of(tensors):
-    return {"model": OrderedDict(tensors), "groups": [{"lr": 0.1, "betas": (0.9, 2**40)}, None, "ü", b"\xff"], "epoch": 3}
+    return {
+        "model": OrderedDict(tensors),
+        "groups": [{"lr": 0.1, "betas": (0.9, 2**40)}, None, "ü", b"\xff"],
+        "epoch": 3,
+        "seen": {1, "a"},
+    }
 
 
 def zip_file():
+    value = value_of({name: Tensor(array) for name, array in arrays().items()})
+    pickled, storages = encode(value, TensorRecorder().record_of)
     stream = io.BytesIO()
-    save(value_of({name: Tensor(array) for name, array in arrays().items()}), stream)
+    torch_zip.write(stream, pickled.replace(b"ShortStorage", b"BFloat16Storage"), storages)
     return stream.getvalue()
+
+
+def arrays_with_bfloat16():
+    """For what makes bfloat16 of uint16, which minigrad lacks."""
+    return {name: array.astype(np.uint16) if name == "brain" else array for name, array in arrays().items()}
 
 
 def stream_file():
     storages, tensors = [], {}
-    for key, (name, array) in enumerate(arrays().items()):
+    for key, (name, array) in enumerate(arrays_with_bfloat16().items()):
         if name == "transposed":
             key, view, strides = 0, ("9", 0, 24), (1, 6)
         else:
@@ -64,7 +84,7 @@ def stream_file():
 
 
 def tar_file():
-    return tar_of_arrays(arrays(), value_of)
+    return tar_of_arrays(arrays_with_bfloat16(), value_of)
 
 
 @cache
@@ -86,7 +106,10 @@ def safetensors_file():
     stream = io.BytesIO()
     named = {name: Tensor(array) for name, array in arrays().items() if name != "transposed"}
     save_safetensors(named, stream, metadata={"format": "pt"})
-    return stream.getvalue()
+    content = stream.getvalue()
+    length = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + length].replace(b'"I16"', b'"BF16"') + b" " * 7  # which keeps what follows aligned
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def mutated(content, chance):
@@ -142,7 +165,7 @@ def check_leaf(leaf):
         assert leaf.dtype in SUPPORTED
         assert leaf.array.size * leaf.array.itemsize < MOST_BYTES
         base = leaf.array
-        while getattr(base, "base", None) is not None:
+        while isinstance(base.base, np.ndarray):  # not the mapping under an array that has all of it
             base = base.base
         (start, end), (first, last) = addresses(base), addresses(leaf.array)
         assert leaf.array.size == 0 or start <= first <= last <= end
@@ -152,11 +175,11 @@ def check_leaf(leaf):
 
 
 def same(a, b):
-    """Equal, in all types and in each element."""
+    """Equal, in all types and in each element's bits."""
     if type(a) is not type(b):
         return False
     if isinstance(a, Tensor):
-        return a.dtype == b.dtype and a.stride() == b.stride() and np.array_equal(a.array, b.array)
+        return a.dtype == b.dtype and a.stride() == b.stride() and a.array.tobytes() == b.array.tobytes()
     if isinstance(a, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):
@@ -164,13 +187,13 @@ def same(a, b):
     return a == b
 
 
-def load_traced(content, unknown):
-    """What is in a file, and how many bytes the reading took at most, with every warning an error."""
+def traced(read, *arguments, **options):
+    """What a reading gives, and how many bytes it took at most, with every warning an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tracemalloc.start()
         try:
-            value = load(io.BytesIO(content), unknown=unknown)
+            value = read(*arguments, **options)
         except CheckpointError as error:
             value = error
         finally:
@@ -180,26 +203,50 @@ def load_traced(content, unknown):
 
 
 @pytest.mark.parametrize(
-    ("make", "damage", "has_checksums"),
+    ("make", "damage", "has_checksums", "can_be_mapped"),
     [
-        (zip_file, mutated, True),
-        (stream_file, mutated, False),
-        (tar_file, damaged_tar, False),
-        (safetensors_file, mutated, False),
+        (zip_file, mutated, True, True),
+        (stream_file, mutated, False, False),
+        (tar_file, damaged_tar, False, False),
+        (safetensors_file, mutated, False, True),
     ],
     ids=["zip", "stream", "tar", "safetensors"],
 )
-def test_damaged_files_are_read_or_refused(make, damage, has_checksums):
+def test_damaged_files_are_read_or_refused(tmp_path, make, damage, has_checksums, can_be_mapped):
     whole, chance = make(), random.Random(SEED)
-    original, _ = load_traced(whole, "refuse")
+    original = load(io.BytesIO(whole))
+    assert original.get("model", original)["brain"].dtype == np.float32
+    path = tmp_path / "damaged"
     read = 0
-    for _ in range(MUTATIONS):
-        value, peak = load_traced(damage(whole, chance), chance.choice(("refuse", "placeholder")))
+    for number in range(MUTATIONS):
+        content, unknown = damage(whole, chance), chance.choice(("refuse", "placeholder"))
+        value, peak = traced(load, io.BytesIO(content), unknown=unknown)
         assert peak < MOST_BYTES
-        if isinstance(value, CheckpointError):
-            continue
-        read += 1
-        assert same(value, original) or not has_checksums
-        for leaf in leaves(value):
-            check_leaf(leaf)
+        if not isinstance(value, CheckpointError):
+            read += 1
+            assert same(value, original) or not has_checksums
+            for leaf in leaves(value):
+                check_leaf(leaf)
+        if number % ON_DISK == 0:
+            path.unlink(missing_ok=True)  # a file that is mapped must not be written to
+            path.write_bytes(content)
+            check_file(path, value, unknown, can_be_mapped)
     assert MUTATIONS // 100 < read < MUTATIONS // 2
+
+
+def check_file(path, value, unknown, can_be_mapped):
+    """What the inspection tells can be printed, and a mapped file gives tensors that stay within it."""
+    report, peak = traced(inspect_file, path)
+    assert peak < MOST_BYTES
+    if isinstance(report, CheckpointError):
+        assert isinstance(value, CheckpointError)
+    else:
+        json.dumps(as_plain_data(report))
+        assert all(line.isprintable() for line in lines_of(report))
+    if can_be_mapped:
+        mapped, peak = traced(load, path, unknown=unknown, mmap=True)
+        assert peak < MOST_BYTES
+        assert isinstance(value, CheckpointError) or same(mapped, value)
+        if not isinstance(mapped, CheckpointError):
+            for leaf in leaves(mapped):
+                check_leaf(leaf)

@@ -253,3 +253,42 @@ def test_storage_of_half_an_element(read_pickle):
 def test_bytes_of_a_bool_are_made_0_or_1(read_pickle):
     array = read_pickle(tensor(storage=storage(type=b"ctorch\nBoolStorage\n")), data=b"\x00\x01\x02\xff").array
     assert array.view(np.uint8).tolist() == [0, 1, 1, 1]
+
+
+WITH_ATTRIBUTES = b"ctorch._tensor\n_rebuild_from_type_v2\n"
+TENSOR = b"ctorch\nTensor\n"
+ARGUMENTS = tensor().removeprefix(REBUILD).removesuffix(b"R")
+
+
+def test_attributes_of_a_tensor_are_left_out(read_pickle):
+    state = b"}" + text("shape") + b"Ns"
+    value = read_pickle(WITH_ATTRIBUTES + MARK + REBUILD + TENSOR + ARGUMENTS + state + b"tR")
+    assert value.array.shape == (4,)
+    no_gradient = tensor() + b"\x89" + NO_HOOKS + state
+    assert read_pickle(b"ctorch._utils\n_rebuild_parameter_with_state\n" + MARK + no_gradient + b"tR").is_parameter
+
+
+@pytest.mark.parametrize(
+    ("opcodes", "complaint"),
+    [
+        (WITH_ATTRIBUTES + MARK + ORDERED_DICT + TENSOR + ARGUMENTS + b"NtR", "expected torch._utils._rebuild_tensor_v2, got"),
+        (WITH_ATTRIBUTES + MARK + REBUILD + ORDERED_DICT + ARGUMENTS + b"NtR", "expected a torch.Tensor, got one of"),
+        (WITH_ATTRIBUTES + MARK + REBUILD + TENSOR + b")NtR", "expected a tuple of 6 to 7 arguments"),
+        (WITH_ATTRIBUTES + MARK + REBUILD + TENSOR + ARGUMENTS + b"cos\nsystem\ntR", "got os.system"),
+        (TENSOR + b")R", "expected tensors as torch._utils._rebuild_tensor_v2 makes them"),
+    ],
+)
+def test_tensors_with_attributes_are_made_as_all_others(read_pickle, opcodes, complaint):
+    with pytest.raises(CheckpointError, match=complaint):
+        read_pickle(opcodes)
+
+
+@pytest.mark.parametrize("dtype", ["Int", "Bool"])
+def test_only_floating_tensors_require_a_gradient(read_pickle, dtype):
+    type_ = f"ctorch\n{dtype}Storage\n".encode()
+    data = bytes(4 if dtype == "Bool" else 16)
+    with pytest.raises(CheckpointError, match="expected a floating tensor where requires_grad is True"):
+        read_pickle(tensor(storage=storage(type=type_), requires_grad=b"\x88"), data)
+    parameter = b"ctorch._utils\n_rebuild_parameter\n" + MARK + tensor(storage=storage(type=type_)) + b"\x88" + NO_HOOKS + b"tR"
+    with pytest.raises(CheckpointError, match="expected a floating tensor where requires_grad is True"):
+        read_pickle(parameter, data)

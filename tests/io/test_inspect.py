@@ -14,6 +14,7 @@ import pytest
 
 import minigrad
 from minigrad import Tensor
+from minigrad.io import inspect as inspect_module
 from minigrad.io import save, save_safetensors
 from minigrad.io.__main__ import main
 from minigrad.io.inspect import inspect_file
@@ -376,3 +377,48 @@ def test_wrong_use(capsys):
             main(arguments)
         assert caught.value.code == 2
     assert "usage: python -m minigrad.io" in capsys.readouterr().err
+
+
+# What only large reports show.
+
+
+def test_places_are_short_and_not_without_end(inspect, write_pickle, monkeypatch):
+    """A key of a few thousand characters, and a tensor that stands under it many times."""
+    monkeypatch.setattr(inspect_module, "MOST_PLACES", 50)
+    key = b"a" * 10_000
+    storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ"
+    one = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85\x89NtR"
+    path = write_pickle(
+        b"}X" + len(key).to_bytes(4, "little") + key + b"](" + one + b"q\x00" + b"h\x00" * 99 + b"es",
+        entries={"data/0": bytes(4)},
+    )
+    report = inspect_file(path)
+    assert (len(report.tensors), report.unlisted) == (50, 50)
+    assert max(len(name) for name, _ in report.tensors) < 250
+    assert report.loose == []
+    code, lines, _ = inspect(path)
+    assert code == 0
+    assert "and 50 more places, which are counted neither here nor below" in lines
+
+
+def test_file_that_load_and_inspect_could_take_for_another(inspect, make_archive, tmp_path):
+    """An archive whose first header has the flags, the method and the time of a safetensors file."""
+    content = bytearray(make_archive(PROTO + b"K\x07.").getvalue())
+    content[6:9] = b"\0\0{"
+    path = tmp_path / "a.pt"
+    path.write_bytes(content)
+    code, lines, _ = inspect(path)
+    assert (code, minigrad.load(path)) == (0, 7)
+    assert "torch's ZIP format" in lines[0]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_integers_with_a_gradient_are_refused_as_load_refuses_them(inspect, write_pickle, wrapped):
+    storage = b"(X\x07\x00\x00\x00storagectorch\nIntStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ"
+    flag = b"\x89" if wrapped else b"\x88"
+    opcodes = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85" + flag + b"NtR"
+    if wrapped:
+        opcodes = b"ctorch._utils\n_rebuild_parameter\n" + opcodes + b"\x88N\x87R"
+    code, _, errors = inspect(write_pickle(opcodes, entries={"data/0": bytes(4)}))
+    assert code == 1
+    assert "expected a floating tensor where requires_grad is True, got int32" in errors[0]

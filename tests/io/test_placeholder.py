@@ -178,3 +178,15 @@ def test_placeholders_cannot_be_saved():
 def test_unknown_is_one_of_two():
     with pytest.raises(ValueError, match="load: expected unknown to be 'refuse' or 'placeholder', got 'ignore'"):
         load(io.BytesIO(), unknown="ignore")
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_elements_of_quantized_tensors_are_gone_past(torch):
+    """torch's older format keeps all storages one after another, so that each must be gone past by its size."""
+    quantized = [torch.quantize_per_tensor(torch.ones(3), 1.0, 0, dtype) for dtype in (torch.quint8, torch.qint8, torch.qint32)]
+    stream = io.BytesIO()
+    torch.save([*quantized, torch.ones(2)], stream, _use_new_zipfile_serialization=False)
+    stream.seek(0)
+    result = load(stream, unknown="placeholder")
+    assert [value.name for value in result[:3]] == ["torch._utils._rebuild_qtensor"] * 3
+    assert result[3].tolist() == [1, 1]

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minigrad.io import CheckpointError
+from minigrad import Tensor
+from minigrad.io import CheckpointError, load
 from minigrad.io.pickle_writer import Call, Name, Persistent, PickleWriter
 from minigrad.io.storage import STORAGE_TYPE_OF, TensorRecord
+from minigrad.nn.parameter import Parameter
 
 DTYPES = sorted(dtype.name for dtype in STORAGE_TYPE_OF)
 
@@ -286,3 +288,17 @@ VALUES = st.recursive(
 def test_any_value_reaches_torch_and_comes_back(torch, load_torch, write_records, read_records, value):
     assert same(value, load_torch(value))
     assert same(value, read_records(write_records(value)))
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "stream"])
+def test_attributes_of_tensors_are_left_out(torch, new):
+    tensor, parameter = torch.arange(3.0, requires_grad=True), torch.nn.Parameter(torch.ones(2), requires_grad=False)
+    tensor.note = "a"
+    parameter.is_first = True
+    stream = io.BytesIO()
+    torch.save([tensor, parameter, torch.nn.Buffer(torch.arange(2))], stream, _use_new_zipfile_serialization=new)
+    stream.seek(0)
+    loaded = load(stream)
+    assert [type(value) for value in loaded] == [Tensor, Parameter, Tensor]
+    assert [value.requires_grad for value in loaded] == [True, False, False]
+    assert [value.tolist() for value in loaded] == [[0, 1, 2], [1, 1], [0, 1]]

@@ -10,7 +10,6 @@ import pytest
 from minigrad import Tensor, load
 from minigrad.io import CheckpointError, Limits, torch_stream
 from minigrad.io.storage import STORAGE_TYPE_OF
-from minigrad.io.torch_names import RecordMaker
 from minigrad.nn.parameter import Parameter
 from tests.io.old_formats import (
     FACTS,
@@ -27,6 +26,7 @@ from tests.io.old_formats import (
     pickled,
     storage_id,
 )
+from tests.io.records import RecordMaker
 from tests.strict_backend import strict_backend
 
 DTYPES = sorted(dtype.name for dtype in STORAGE_TYPE_OF)

@@ -10,7 +10,6 @@ import pytest
 
 from minigrad import load
 from minigrad.io import CheckpointError, Limits, torch_tar
-from minigrad.io.torch_names import RecordMaker
 from minigrad.nn.parameter import Parameter
 from tests.io.old_formats import (
     STORAGES,
@@ -29,6 +28,7 @@ from tests.io.old_formats import (
     tar_of_arrays,
     tensors_member,
 )
+from tests.io.records import RecordMaker
 from tests.strict_backend import strict_backend
 
 FOUR = np.arange(4, dtype=np.float32)
