@@ -1,6 +1,9 @@
-"""What the tests of the networks share: what a network costs, counted layer by layer, and whether it can learn a batch."""
+"""What the tests of the networks share: costs counted layer by layer, whether a batch is learnt, and what torch finds."""
 
+import gc
 import math
+
+import numpy as np
 
 import minigrad
 from minigrad import nn, optim
@@ -80,3 +83,49 @@ def overfit(model, x, lr, steps):
         loss.backward()
         optimizer.step()
     return losses
+
+
+def losses_without_cycles(model, optimizer, x, labels, steps):
+    """The losses of some steps on one batch, of which all but the first leave nothing to the cyclic collector."""
+
+    def step():
+        loss = nn.functional.cross_entropy(model(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    losses = [step()]
+    gc.collect()
+    gc.disable()
+    try:
+        losses += [step() for _ in range(steps - 1)]
+        assert gc.collect() == 0, "objects that only the cyclic collector could free"
+    finally:
+        gc.enable()
+    return losses
+
+
+def check_against_torch(torch, model, torch_forward, training):
+    """Logits and all gradients for images (5, 2, 8, 8) in float64 against ``torch_forward(torch, state, images, training)``."""
+    model = model.double()
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_var"):
+            buffer.copy_(minigrad.rand(buffer.shape) + 0.5)
+    model.train(training)
+    values = {name: torch.from_numpy(value.numpy(force=True).copy()) for name, value in model.state_dict().items()}
+    for name, _ in model.named_parameters():
+        values[name].requires_grad_()
+    x = minigrad.randn(5, 2, 8, 8, dtype=minigrad.float64, requires_grad=True)
+    labels = minigrad.tensor([1, 0, 9, 4, 4])
+    torch_x = torch.from_numpy(x.numpy(force=True).copy()).requires_grad_()
+
+    output = model(x)
+    nn.functional.cross_entropy(output, labels).backward()
+    expected = torch_forward(torch, values, torch_x, training)
+    torch.nn.functional.cross_entropy(expected, torch.tensor(labels.tolist())).backward()
+
+    np.testing.assert_allclose(output.numpy(force=True), expected.detach().numpy(), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(x.grad.numpy(), torch_x.grad.numpy(), rtol=1e-7, atol=1e-11)
+    for name, parameter in model.named_parameters():
+        np.testing.assert_allclose(parameter.grad.numpy(), values[name].grad.numpy(), rtol=1e-7, atol=1e-11, err_msg=name)

@@ -1,14 +1,12 @@
 """DenseNet-BC for small images: the paper's sizes, and PyTorch's results with the same weights."""
 
-import numpy as np
 import pytest
 
 import minigrad
 from minigrad import nn, optim
 from minigrad.vision import models
 from minigrad.vision.models import CIFARDenseNet
-
-from .networks import zeros_of
+from tests.vision.networks import check_against_torch, losses_without_cycles, zeros_of
 
 SMALL = {"depth": 16, "growth_rate": 4, "in_channels": 2}  # two layers to a block
 
@@ -98,25 +96,7 @@ def torch_forward(torch, values, x, training):
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_torch_agrees(torch, training):
     minigrad.manual_seed(2)
-    model = CIFARDenseNet(**SMALL).double()
-    for name, buffer in model.named_buffers():
-        if name.endswith("running_var"):
-            buffer.copy_(minigrad.rand(buffer.shape) + 0.5)
-    model.train(training)
-    values = {name: torch.from_numpy(value.numpy(force=True).copy()) for name, value in model.state_dict().items()}
-    for name, _ in model.named_parameters():
-        values[name].requires_grad_()
-    x = minigrad.randn(5, 2, 8, 8, dtype=minigrad.float64)
-    labels = minigrad.tensor([1, 0, 9, 4, 4])
-
-    output = model(x)
-    nn.functional.cross_entropy(output, labels).backward()
-    expected = torch_forward(torch, values, torch.from_numpy(x.numpy().copy()), training)
-    torch.nn.functional.cross_entropy(expected, torch.tensor(labels.tolist())).backward()
-
-    np.testing.assert_allclose(output.numpy(force=True), expected.detach().numpy(), rtol=1e-9, atol=1e-11)
-    for name, parameter in model.named_parameters():
-        np.testing.assert_allclose(parameter.grad.numpy(), values[name].grad.numpy(), rtol=1e-7, atol=1e-11, err_msg=name)
+    check_against_torch(torch, CIFARDenseNet(**SMALL), torch_forward, training)
 
 
 def test_overfits_a_batch():
@@ -124,11 +104,5 @@ def test_overfits_a_batch():
     model = CIFARDenseNet(**SMALL, num_classes=4)
     optimizer = optim.Adam(model.parameters(), lr=1e-2)
     x, labels = minigrad.randn(8, 2, 8, 8), minigrad.arange(8) % 4
-    losses = []
-    for _ in range(30):
-        loss = nn.functional.cross_entropy(model(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = losses_without_cycles(model, optimizer, x, labels, 30)
     assert losses[-1] < 0.2 * losses[0]

@@ -1,15 +1,15 @@
 """The residual networks for small images: the paper's sizes, and PyTorch's results with the same weights."""
 
-import gc
 import math
+from functools import partial
 
-import numpy as np
 import pytest
 
 import minigrad
 from minigrad import nn, optim
 from minigrad.vision import models
 from minigrad.vision.models import CIFARResNet
+from tests.vision.networks import check_against_torch, losses_without_cycles
 
 # Table 6 of the paper, in millions
 PAPER = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}
@@ -83,7 +83,7 @@ def test_same_seed_same_model():
     assert all(first[name].equal(second[name]) for name in first)
 
 
-def torch_forward(torch, values, x, residual, training):
+def torch_forward(residual, torch, values, x, training):
     """The network written down once more, in torch's functions; ``values`` are those of minigrad's state_dict."""
     F = torch.nn.functional
 
@@ -111,27 +111,7 @@ def torch_forward(torch, values, x, residual, training):
 @pytest.mark.parametrize("residual", [True, False], ids=["residual", "plain"])
 def test_torch_agrees(torch, residual, training):
     minigrad.manual_seed(2)
-    model = CIFARResNet(SMALL, in_channels=2, residual=residual).double()
-    for name, buffer in model.named_buffers():
-        if name.endswith("running_var"):
-            buffer.copy_(minigrad.rand(buffer.shape) + 0.5)
-    model.train(training)
-    values = {name: torch.from_numpy(value.numpy(force=True).copy()) for name, value in model.state_dict().items()}
-    for name, _ in model.named_parameters():
-        values[name].requires_grad_()
-    x = minigrad.randn(5, 2, 8, 8, dtype=minigrad.float64, requires_grad=True)
-    labels = minigrad.tensor([1, 0, 9, 4, 4])
-    torch_x = torch.from_numpy(x.numpy(force=True).copy()).requires_grad_()
-
-    output = model(x)
-    nn.functional.cross_entropy(output, labels).backward()
-    expected = torch_forward(torch, values, torch_x, residual, training)
-    torch.nn.functional.cross_entropy(expected, torch.tensor(labels.tolist())).backward()
-
-    np.testing.assert_allclose(output.numpy(force=True), expected.detach().numpy(), rtol=1e-9, atol=1e-11)
-    np.testing.assert_allclose(x.grad.numpy(), torch_x.grad.numpy(), rtol=1e-7, atol=1e-11)
-    for name, parameter in model.named_parameters():
-        np.testing.assert_allclose(parameter.grad.numpy(), values[name].grad.numpy(), rtol=1e-7, atol=1e-11, err_msg=name)
+    check_against_torch(torch, CIFARResNet(SMALL, in_channels=2, residual=residual), partial(torch_forward, residual), training)
 
 
 def test_plain_and_residual_differ():
@@ -149,19 +129,5 @@ def test_training_lowers_the_loss_and_leaves_no_cycles(residual):
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     x, labels = minigrad.randn(16, 1, 8, 8), minigrad.randint(0, 10, (16,))
 
-    def step():
-        loss = nn.functional.cross_entropy(model(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    first = step()
-    gc.collect()
-    gc.disable()
-    try:
-        losses = [step() for _ in range(8)]
-        assert gc.collect() == 0, "objects that only the cyclic collector could free"
-    finally:
-        gc.enable()
-    assert losses[-1] < 0.5 * first
+    losses = losses_without_cycles(model, optimizer, x, labels, 9)
+    assert losses[-1] < 0.5 * losses[0]
