@@ -77,8 +77,9 @@ class Recorder:
     def leave(self, row: Row, module: Module, args: Any, output: Any) -> None:
         """A module returns."""
         self.claim(output)
-        while self.stack.pop() is not row:  # calls that ended in an error which the model caught
-            pass
+        ended = self.stack.pop()
+        while ended is not row:  # it ended in an error, which the model caught
+            ended = self.stack.pop()
         row.output_shape = described(output)
         row.receptive_field = union(source_of(tensor).field for tensor in tensors_in(output))
 

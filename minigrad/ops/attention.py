@@ -46,7 +46,7 @@ def scaled_dot_product_attention(
         scale: a factor for the scores; 1 / √E if None.
 
     Returns:
-        A tensor of shape (..., L, V).
+        A tensor of shape (..., L, V). In float16 a score beyond 65,504 makes it nan.
 
     Raises:
         ValueError: if the shapes do not fit, ``dropout_p`` is not in [0, 1], or there are both a mask and ``is_causal``;

@@ -15,6 +15,7 @@ from minigrad.io import CheckpointError, load
 from minigrad.io.pickle_writer import Call, Name, Persistent, PickleWriter
 from minigrad.io.storage import STORAGE_TYPE_OF, TensorRecord
 from minigrad.nn.parameter import Parameter
+from tests.io.records import LAYOUTS, check_layout
 
 DTYPES = sorted(dtype.name for dtype in STORAGE_TYPE_OF)
 
@@ -81,29 +82,11 @@ def test_bfloat16_is_read_as_float32(torch, read_torch):
     assert np.array_equal(read_torch(tensor[:6].reshape(2, 3).T).array, tensor[:6].reshape(2, 3).T.float().numpy())
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda torch: torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1),
-        lambda torch: torch.arange(120.0).reshape(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
-        lambda torch: torch.arange(24.0).reshape(4, 6)[1:3, ::2],
-        lambda torch: torch.arange(3.0).expand(5, 3),
-        lambda torch: torch.arange(24.0).as_strided((1, 3, 1), (99, 2, 7), 5),
-        lambda torch: torch.tensor(7.0),
-        lambda torch: torch.zeros(0),
-        lambda torch: torch.zeros(3, 0, 2),
-        lambda torch: torch.arange(10)[10:],
-    ],
-    ids=["permuted", "channels last", "slice", "expanded", "strided", "0-d", "empty", "empty 3-d", "empty slice"],
-)
+@pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
 def test_layouts(torch, read_torch, load_torch, make):
     tensor = make(torch)
     array = read_torch(tensor).array
-    assert array.shape == tensor.shape
-    assert np.array_equal(array, tensor.numpy())
-    if tensor.numel():
-        walked = [dim for dim, size in enumerate(tensor.shape) if size > 1]
-        assert [array.strides[dim] // array.itemsize for dim in walked] == [tensor.stride(dim) for dim in walked]
+    check_layout(array, tensor)
     assert np.array_equal(load_torch(TensorRecord(array)).numpy(), tensor.numpy())
 
 

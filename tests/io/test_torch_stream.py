@@ -26,7 +26,7 @@ from tests.io.old_formats import (
     pickled,
     storage_id,
 )
-from tests.io.records import RecordMaker
+from tests.io.records import LAYOUTS, RecordMaker, check_layout
 from tests.strict_backend import strict_backend
 
 DTYPES = sorted(dtype.name for dtype in STORAGE_TYPE_OF)
@@ -72,26 +72,10 @@ def test_bfloat16_is_read_as_float32(torch, read_torch):
     assert np.array_equal(read_torch(tensor).array.view(np.uint32), tensor.float().numpy().view(np.uint32))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda torch: torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1),
-        lambda torch: torch.arange(120.0).reshape(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
-        lambda torch: torch.arange(24.0).reshape(4, 6)[1:3, ::2],
-        lambda torch: torch.arange(3.0).expand(5, 3),
-        lambda torch: torch.tensor(7.0),
-        lambda torch: torch.zeros(0),
-        lambda torch: torch.zeros(3, 0, 2),
-    ],
-    ids=["permuted", "channels last", "slice", "expanded", "0-d", "empty", "empty 3-d"],
-)
+@pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
 def test_layouts(torch, read_torch, make):
     tensor = make(torch)
-    array = read_torch(tensor).array
-    assert array.shape == tensor.shape
-    assert np.array_equal(array, tensor.numpy())
-    if tensor.numel():
-        assert [stride // array.itemsize for stride in array.strides] == list(tensor.stride())
+    check_layout(read_torch(tensor).array, tensor)
 
 
 def test_training_checkpoint(torch, read_torch):

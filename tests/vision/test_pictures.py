@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import math
-import os
 import subprocess
 import sys
 
@@ -18,11 +17,8 @@ SIZES = [(40, 30), (30, 40), (33, 33), (21, 64), (9, 8)]  # width, height
 
 
 @pytest.fixture(scope="module")
-def theirs(torch):
-    """torchvision.transforms; without it the test is skipped, or fails where MINIGRAD_REQUIRE_TORCH is set."""
-    if "MINIGRAD_REQUIRE_TORCH" not in os.environ and importlib.util.find_spec("torchvision") is None:
-        pytest.skip("torchvision is not installed")
-    importlib.import_module("tests.vision.torchvision_cpu")
+def theirs(torchvision):
+    """torchvision.transforms."""
     return importlib.import_module("torchvision.transforms")
 
 

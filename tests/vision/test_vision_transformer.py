@@ -1,9 +1,5 @@
 """The Vision Transformer: torchvision's names, results and gradients with the same weights, the paper's sizes, and learning."""
 
-import importlib
-import importlib.util
-import os
-
 import numpy as np
 import pytest
 
@@ -15,12 +11,9 @@ THIN = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": 2, "hid
 
 
 @pytest.fixture(scope="module")
-def theirs(torch):
-    """torchvision's class; without it the test is skipped, or fails where MINIGRAD_REQUIRE_TORCH is set."""
-    if "MINIGRAD_REQUIRE_TORCH" not in os.environ and importlib.util.find_spec("torchvision") is None:
-        pytest.skip("torchvision is not installed")
-    importlib.import_module("tests.vision.torchvision_cpu")
-    return importlib.import_module("torchvision.models.vision_transformer").VisionTransformer
+def theirs(torchvision):
+    """torchvision's class."""
+    return torchvision.VisionTransformer
 
 
 def make_both(torch, theirs, **settings):
