@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+import threading
 from typing import Any
 
-_entered: ContextVar[tuple[Device, ...]] = ContextVar("_entered", default=())
-"""The devices whose ``with`` blocks this thread is in, the innermost first."""
+
+class _Here(threading.local):
+    """What belongs to one thread; a context variable would be inherited by new threads where Python has no lock."""
+
+    entered: tuple[Device, ...] = ()
+    """The devices whose ``with`` blocks it is in, the innermost first."""
+
+
+_here = _Here()
 
 
 class Device:
@@ -58,18 +65,18 @@ class Device:
     @staticmethod
     def entered() -> Device | None:
         """The device of the innermost ``with`` block."""
-        return next(iter(_entered.get()), None)
+        return next(iter(_here.entered), None)
 
     def __enter__(self) -> Device:
-        _entered.set((self, *_entered.get()))
+        _here.entered = (self, *_here.entered)
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Leave this device's innermost block; a generator may leave its own when others have been entered since."""
-        entered = list(_entered.get())
+        entered = list(_here.entered)
         if self in entered:
             entered.remove(self)
-            _entered.set(tuple(entered))
+            _here.entered = tuple(entered)
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

@@ -75,13 +75,10 @@ def test_same_bits_for_every_number_of_threads():
 
 
 def test_every_part_once(two_threads):
-    counts = np.zeros(1000, int)
-
-    def work(i):
-        counts[i] += 1
-
-    threads.for_each(1000, work)
-    assert (counts == 1).all()
+    for _ in range(2000):  # without Python's lock, an iterator that two threads share gives one job in fifty a part twice
+        taken = []
+        threads.for_each(64, taken.append)
+        assert sorted(taken) == list(range(64))
 
 
 @pytest.mark.parametrize("number", [1, 2])

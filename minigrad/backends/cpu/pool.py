@@ -45,7 +45,7 @@ class Job:
 
     def __init__(self, work: Work, parts: int):
         self.work = work
-        self.parts = iter(range(parts))  # taking the next one is one step for Python, whichever thread takes it
+        self.parts = deque(range(parts))
         self.exhausted = False
         self.lock = threading.Lock()
         self.closed = False
@@ -57,14 +57,21 @@ class Job:
     def take_parts(self) -> None:
         _here.inside = True
         try:
-            for part in self.parts:
+            for part in iter(self._next, None):
                 self.work(part)
         except BaseException as error:  # the thread that asked raises it
             self.error = error
-            deque(self.parts, 0)  # nobody takes another one
+            self.parts.clear()  # nobody takes another one
         finally:
             _here.inside = False
             self.exhausted = True
+
+    def _next(self) -> int | None:
+        """The next part. A deque gives each away once even where threads hold no lock of Python's; an iterator does not."""
+        try:
+            return self.parts.popleft()
+        except IndexError:
+            return None
 
     def help(self) -> None:
         """In a thread that did not ask: take parts, unless all have been taken and the asker has gone."""
