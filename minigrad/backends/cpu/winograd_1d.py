@@ -4,9 +4,9 @@ It is for few channels, where the transforms of F(4×4, 3×3) (``winograd.py``) 
 come from six rows of the input: with the matrices A, B and G given there, rows = Aᵀ[(G w) ∗ (Bᵀ d)], where ∗ is a plain
 convolution along the row. The gradient by the weight is the transpose of the same formula.
 
-Bᵀ and Aᵀ for all tiles of a part are products of a sparse matrix with rows of the images, by SciPy: as quick as a dozen NumPy
-calls, and a single one, where two threads that make many short calls wait for Python's lock. Padding above and below is made of
-entries that the matrix lacks.
+Bᵀ and Aᵀ are products of a tiny matrix with each tile's rows, one call of ``np.matmul`` for all tiles of a part: BLAS reads
+them where they lie in the image and writes them where they are wanted, so nothing is copied, and nothing padded. Tiles that
+reach over the first or the last row are products with fewer columns of the matrix.
 
 The transformed rows are one line of pixels, with zeros where the kernel reaches over an end. KW neighbouring pixels of the line
 are a row of a matrix as they lie: the runs that begin at pixels 0, KW, 2·KW … are a matrix, those from pixel 1 on another, and
@@ -18,14 +18,15 @@ It rounds less than F(4×4, 3×3): up to 1e-5 of the output's standard deviation
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from .blas_threads import one_blas_thread
-from .elementwise import add_to_rows
+from .elementwise import add_to_rows, contiguous
 from .threads import for_each, scratch, sum_in_slices
-from .windows import Block, Windows, blocks, padded_planes
+from .windows import Block, Windows, blocks
 from .winograd import A, B, G
 
 PART = 1 << 22
@@ -37,20 +38,23 @@ F = 6
 def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C, 3, KW), to ``y`` (N, OH, OW, O)."""
     O, C, _, KW = w.shape  # noqa: E741
+    x = contiguous(x)
     cuts, pixels = _cuts(windows, len(x), C + O, x.itemsize)
+    back = A.astype(x.dtype)
     with one_blas_thread:
         weights = np.tensordot(G.astype(x.dtype), w, (1, 2)).transpose(0, 3, 2, 1).reshape(F, 1, KW * C, O)
 
     def part(i: int) -> None:
-        n, tiles = _size(cuts[i])
-        planes, m = scratch(_planes_size(cuts[i], pixels, C), F * n * tiles * pixels * O, dtype=x.dtype)
-        runs = _transformed_runs(x, cuts[i], windows, planes)
-        np.matmul(runs, weights, out=_every_run(m.reshape(F, -1, O), KW))
-        here = y[cuts[i].images, 4 * cuts[i].rows.start : 4 * cuts[i].rows.stop]
-        rows = _back(n, tiles, here.shape[1], x.dtype) @ m.reshape(-1, pixels * O)
+        images, rows = cuts[i]
+        v, m = scratch(*(_size(cuts[i], pixels, channels, KW) for channels in (C, O)), dtype=x.dtype)
+        runs = _transformed_runs(x, cuts[i], windows, v)
+        lines = _lines(m, cuts[i], pixels, O)
+        np.matmul(runs, weights, out=_every_run(lines, KW))
+        for tiles, taps in _alike(y.shape[1], 4 * rows.start, 4, rows.stop - rows.start):
+            place = _rows_of_tiles(y, images, 4 * rows.start, tiles, taps, slice(0, y.shape[2]))
+            np.matmul(back[taps], _of_tiles(lines, tiles, slice(0, y.shape[2])), out=place)
         if bias is not None:
-            add_to_rows(bias, rows)
-        np.copyto(here, rows.reshape(*here.shape[:2], pixels, O)[:, :, : here.shape[2]])
+            add_to_rows(bias, y[images, 4 * rows.start : 4 * rows.stop])
 
     for_each(len(cuts), part)
 
@@ -58,17 +62,17 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.n
 def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
     """The gradient by the weight, (O, C, 3, KW), from (N, H, W, C) and (N, OH, OW, O)."""
     C, O, KW = x.shape[3], dy.shape[3], windows.columns.taps  # noqa: E741
+    x, dy = contiguous(x), contiguous(dy)
     cuts, pixels = _cuts(windows, len(x), C + O, x.itemsize)
+    back = A.T.astype(x.dtype)
 
     def add(i: int, total: np.ndarray) -> None:
-        n, tiles = _size(cuts[i])
-        planes, terms = scratch(_planes_size(cuts[i], pixels, max(C, O)), KW * total.size, dtype=x.dtype)
-        runs = _transformed_runs(x, cuts[i], windows, planes)
-        rows = 4 * cuts[i].rows.start, min(4 * cuts[i].rows.stop, dy.shape[1])
-        above = padded_planes(dy, cuts[i].images, rows, (0, pixels), 0, planes)
-        m = _forth_of_gradient(n, tiles, above.shape[1], x.dtype) @ above.reshape(-1, pixels * O)
+        sizes = (_size(cuts[i], pixels, channels, KW) for channels in (C, O))
+        v, m, terms = scratch(*sizes, KW * total.size, dtype=x.dtype)
+        runs = _transformed_runs(x, cuts[i], windows, v)
+        above = _transformed(back, dy, cuts[i], 0, 0, _lines(m, cuts[i], pixels, O))
         terms = terms.reshape(F, KW, O, KW * C)
-        np.matmul(_every_run(m.reshape(F, -1, O), KW).transpose(0, 1, 3, 2), runs, out=terms)
+        np.matmul(_every_run(above, KW).transpose(0, 1, 3, 2), runs, out=terms)
         np.add(total, np.add.reduce(terms, axis=1), out=total)
 
     total = sum_in_slices(len(cuts), add, (F, O, KW * C), x.dtype)
@@ -83,70 +87,84 @@ def _cuts(windows: Windows, images: int, channels: int, itemsize: int) -> tuple[
     return blocks(images, -(-OH // 4), F * pixels * channels * itemsize, PART), pixels
 
 
-def _size(cut: Block) -> tuple[int, int]:
-    """The images of a part, and the tiles of each."""
-    return cut.images.stop - cut.images.start, cut.rows.stop - cut.rows.start
+# --- the six lines of pixels ------------------------------------------------------------------------------------------------
 
 
-def _planes_size(cut: Block, pixels: int, channels: int) -> int:
-    """The numbers of the rows that a part reaches."""
-    n, tiles = _size(cut)
-    return n * (4 * tiles + 2) * pixels * channels
+def _size(cut: Block, pixels: int, channels: int, KW: int) -> int:
+    """The numbers of a part's lines, and of as many pixels as the last runs reach over the end."""
+    return (F * (cut.images.stop - cut.images.start) * (cut.rows.stop - cut.rows.start) * pixels + KW) * channels
+
+
+def _lines(buffer: np.ndarray, cut: Block, pixels: int, channels: int) -> np.ndarray:
+    """(6, images, tiles, pixels, channels)"""
+    shape = F, cut.images.stop - cut.images.start, cut.rows.stop - cut.rows.start, pixels, channels
+    return np.ndarray(shape, buffer.dtype, buffer)
 
 
 def _transformed_runs(x: np.ndarray, cut: Block, windows: Windows, buffer: np.ndarray) -> np.ndarray:
-    """Bᵀ d of a part as matrices (6, KW, runs, KW·C): for each of the six, the runs from pixel 0, 1, … on; a view."""
-    n, tiles = _size(cut)
-    first, last = 4 * cut.rows.start - windows.rows.before, 4 * cut.rows.stop - windows.rows.before + 2
-    top = max(0, first)
-    rows = top, max(top, min(last, x.shape[1]))
-    planes = padded_planes(x, cut.images, rows, windows.columns.span(0, windows.columns.windows), 0, buffer)
-    _, height, pixels, C = planes.shape
-    v = _forth(n, tiles, height, first - top, x.dtype) @ planes.reshape(-1, pixels * C)
-    KW, step = windows.columns.taps, v.itemsize * C
-    line = n * tiles * pixels
-    return np.ndarray((F, KW, line // KW, KW * C), v.dtype, v, 0, (line * step, step, KW * step, v.itemsize))
+    """Bᵀ d of a part as matrices (6, KW, runs, KW·C): of each line the runs from pixel 0, KW, … on, from 1, KW + 1, … on, ….
 
-
-def _every_run(m: np.ndarray, KW: int) -> np.ndarray:
-    """The pixels of six lines (6, pixels, O) as (6, KW, runs, O): every KW-th from the first on, from the second on, …"""
-    _, line, O = m.shape  # noqa: E741
-    return m[:, : line - line % KW].reshape(F, -1, KW, O).transpose(0, 2, 1, 3)
-
-
-# --- the transforms of a part's rows, as sparse matrices --------------------------------------------------------------------
-
-
-@lru_cache(256)
-def _forth(images: int, tiles: int, rows: int, first: int, dtype: Any) -> Any:
-    """Bᵀ: from so many rows of each image, the first tile's beginning at row ``first``; (6·images·tiles + 1, images·rows).
-
-    The last row is a zero one, as the last runs reach over the end of the line.
+    They are views, of which the last reach over the end of the lines, to zeros.
     """
-    return _of_tiles(B, images, tiles, rows, first, 1, dtype)
+    columns, C = windows.columns, x.shape[3]
+    KW = columns.taps
+    lines = _lines(buffer, cut, columns.windows + KW - 1, C)
+    _transformed(B.astype(x.dtype), x, cut, windows.rows.before, columns.before, lines)
+    buffer[lines.size :] = 0
+    line, step = lines[0].size // C, C * x.itemsize
+    return np.ndarray((F, KW, line // KW, KW * C), x.dtype, buffer, 0, (line * step, step, KW * step, x.itemsize))
+
+
+def _transformed(matrix: np.ndarray, x: np.ndarray, cut: Block, above: int, before: int, lines: np.ndarray) -> np.ndarray:
+    """The products of a matrix (6, taps) with each tile's rows of ``x``, written to the lines; with zeros beyond ``x``.
+
+    Tile t begins with the row 4·t − above, and its line with the pixel −before.
+    """
+    first = 4 * cut.rows.start - above
+    inside = slice(max(0, before), min(lines.shape[3], before + x.shape[2]))
+    for outside in (slice(0, inside.start), slice(inside.stop, lines.shape[3])):
+        lines[:, :, :, outside] = 0
+    columns = slice(inside.start - before, inside.stop - before)
+    for tiles, taps in _alike(x.shape[1], first, matrix.shape[1], lines.shape[2]):
+        rows = _rows_of_tiles(x, cut.images, first, tiles, taps, columns)
+        np.matmul(matrix[:, taps], rows, out=_of_tiles(lines, tiles, inside))
+    return lines
 
 
 @lru_cache(256)
-def _forth_of_gradient(images: int, tiles: int, rows: int, dtype: Any) -> Any:
-    """A: from so many rows of each image of the output's gradient; (6·images·tiles, images·rows)."""
-    return _of_tiles(A.T, images, tiles, rows, 0, 0, dtype)
+def _alike(height: int, first: int, taps: int, tiles: int) -> list[tuple[slice, slice]]:
+    """Tiles of which the same rows exist among so many, and these; tile t has ``taps`` rows from 4·t + first on."""
+    ranges = [(max(0, -row), max(0, -row, min(taps, height - row))) for row in range(first, first + 4 * tiles, 4)]
+    found = []
+    for (start, stop), numbers in groupby(range(tiles), ranges.__getitem__):
+        alike = list(numbers)
+        found.append((slice(alike[0], alike[-1] + 1), slice(start, stop)))
+    return found
 
 
-@lru_cache(256)
-def _back(images: int, tiles: int, rows: int, dtype: Any) -> Any:
-    """Aᵀ: to so many rows of each image; (images·rows, 6·images·tiles)."""
-    return _forth_of_gradient(images, tiles, rows, dtype).T.tocsr()
+def _rows_of_tiles(x: np.ndarray, images: slice, first: int, tiles: slice, taps: slice, columns: slice) -> np.ndarray:
+    """Some rows of each of some tiles: a view (images, tiles, taps, columns·C) of contiguous (N, H, W, C)."""
+    image, line, pixel, number = x.strides
+    shape = (
+        images.stop - images.start,
+        tiles.stop - tiles.start,
+        taps.stop - taps.start,
+        (columns.stop - columns.start) * x.shape[3],
+    )
+    row = 4 * tiles.start + first + taps.start if taps.start < taps.stop else 0
+    start = images.start * image + row * line + columns.start * pixel
+    return np.ndarray(shape, x.dtype, x, start, (image, 4 * line, line, number))
 
 
-def _of_tiles(matrix: np.ndarray, images: int, tiles: int, rows: int, first: int, more: int, dtype: Any) -> Any:
-    """A matrix (6, taps) for every tile of every image: tile t takes the image's rows from 4·t + first on, if they exist."""
-    from scipy.sparse import csr_array
+def _of_tiles(lines: np.ndarray, tiles: slice, pixels: slice) -> np.ndarray:
+    """Some pixels of some tiles: a view (images, tiles, 6, pixels·channels)."""
+    channels = lines.shape[4]
+    here = slice(pixels.start * channels, pixels.stop * channels)
+    return lines.reshape(*lines.shape[:3], -1)[:, :, tiles, here].transpose(1, 2, 0, 3)
 
-    f, tap = np.nonzero(matrix)
-    image, tile, entry = np.ix_(range(images), range(tiles), range(len(f)))
-    row = 4 * tile + tap[entry] + first
-    exists = np.broadcast_to((row >= 0) & (row < rows), (images, tiles, len(f)))
-    values = np.broadcast_to(matrix[f, tap][entry], exists.shape)[exists]
-    places = (f[entry] * images + image) * tiles + tile, image * rows + row
-    shape = F * images * tiles + more, images * rows
-    return csr_array((values, tuple(np.broadcast_to(index, exists.shape)[exists] for index in places)), shape, dtype=dtype)
+
+def _every_run(lines: np.ndarray, KW: int) -> np.ndarray:
+    """The pixels 0, KW, … of each line, those from 1 on, and so on: a view (6, KW, runs, channels)."""
+    _, n, tiles, pixels, channels = lines.shape
+    runs = n * tiles * pixels // KW
+    return lines.reshape(F, -1, channels)[:, : runs * KW].reshape(F, runs, KW, channels).transpose(0, 2, 1, 3)
