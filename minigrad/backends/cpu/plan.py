@@ -50,7 +50,7 @@ class Limits(NamedTuple):
     """The bytes from which weights do not stay in the cache beside a part."""
 
 
-FORWARD = Limits(0.6, 0.5, 60_000_000, 20_000_000, 1 << 20)
+FORWARD = Limits(0.6, 0.42, 60_000_000, 20_000_000, 1 << 20)
 WEIGHT_GRAD = Limits(0.53, 0.4, 200_000_000, 30_000_000, 2 << 20)
 TOO_MUCH = 2
 """The share, of tiles of 4×4, from which those of four rows too spend more on transforms than they save: 2.04 from 6 channels
