@@ -13,7 +13,7 @@ import pytest
 
 import minigrad
 from minigrad import nn
-from minigrad.backends.cpu import threads
+from minigrad.backends.cpu import pool, threads
 from minigrad.nn import functional as F
 
 
@@ -24,8 +24,9 @@ def number_afterwards():
     minigrad.set_num_threads(before)
 
 
-@pytest.fixture
-def two_threads():
+@pytest.fixture(params=[0.0, 1e-3], ids=["asleep", "awake"])
+def two_threads(request, monkeypatch):
+    monkeypatch.setattr(pool, "AWAKE", request.param)
     minigrad.set_num_threads(2)
 
 
@@ -79,6 +80,10 @@ def test_every_part_once(two_threads):
         taken = []
         threads.for_each(64, taken.append)
         assert sorted(taken) == list(range(64))
+
+
+def test_threads_that_wait_stay_awake_where_python_has_no_lock():
+    assert (pool.AWAKE > 0) == (not getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 @pytest.mark.parametrize("number", [1, 2])

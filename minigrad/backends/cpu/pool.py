@@ -3,13 +3,18 @@
 The thread that asks for something takes parts too, and takes all of them if no helper comes in time, so nothing ever waits for
 a thread to start. A helper without work takes whole kernels that are waiting (``Task``), and then parts of any kernel that is
 running (``Job``); so does a thread that has to wait for a task.
+
+A thread that has to wait sleeps, and the system takes 50 µs to wake it up, as long as many a part. In a free-threaded Python
+it therefore stays awake for a while first (``AWAKE``); elsewhere it would hold the lock that those who compute need.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
@@ -20,6 +25,18 @@ Work = Callable[[int], None]
 
 WAITING = 2
 """How many tasks may wait: they hold memory. The thread that adds one more computes the oldest itself."""
+AWAKE = 0.0 if getattr(sys, "_is_gil_enabled", lambda: True)() else 1e-3
+"""The seconds that a waiting thread stays awake."""
+
+
+def _stay_awake_while(waiting: Callable[[], bool]) -> None:
+    """Return when that is no longer so, or has been so for so long that the thread had better sleep."""
+    if not AWAKE:
+        return
+    end = time.perf_counter() + AWAKE
+    while waiting():
+        if time.perf_counter() > end:
+            return
 
 
 class _Here(threading.local):
@@ -93,6 +110,7 @@ class Job:
             if waiting:
                 self.done.acquire()
         if waiting:
+            _stay_awake_while(lambda: self.helping > 0)
             self.done.acquire()  # the last helper releases it
         del self.work  # a helper may hold the job for a while yet, but nothing that the work is on
         if self.error is not None:
@@ -196,6 +214,7 @@ class Pool:
                     bell.acquire()
                     self.bells.append(bell)
             if work is None:
+                _stay_awake_while(bell.locked)
                 bell.acquire()  # until it rings
             else:
                 work()
@@ -257,6 +276,7 @@ class _Helper:
 
     def _work(self) -> None:
         while True:
+            _stay_awake_while(self.queue.empty)
             work = self.queue.get()
             work()
             del work  # what a kernel worked on is not kept alive by a sleeping thread
