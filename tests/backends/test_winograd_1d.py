@@ -47,6 +47,19 @@ def test_agrees_with_sums_over_windows(size, taps, padding, part, monkeypatch):
     np.testing.assert_allclose(dw, np.einsum("nhwckl,nhwo->ockl", found, y), rtol=1e-9, atol=1e-9)
 
 
+def test_one_channel_whose_stride_is_another():
+    rng = np.random.default_rng(0)
+    windows = windows_over((9, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    x, dy = (rng.standard_normal((2, 1, 9, 8)).transpose(0, 2, 3, 1) for _ in range(2))  # contiguous both ways, for NumPy
+    w = rng.standard_normal((1, 1, 3, 3))
+    plain = x.copy(), dy.copy()
+    found, expected = np.empty((2, 9, 8, 1)), np.empty((2, 9, 8, 1))
+    winograd_1d.correlate(x, w, None, windows, found)
+    winograd_1d.correlate(plain[0], w, None, windows, expected)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(winograd_1d.weight_grad(x, dy, windows), winograd_1d.weight_grad(*plain, windows))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_error_in_float32(shape, monkeypatch):
     monkeypatch.setattr(plan, "has_small_kernels", lambda dtype: False)

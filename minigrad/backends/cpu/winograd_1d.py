@@ -64,13 +64,13 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
     C, O, KW = x.shape[3], dy.shape[3], windows.columns.taps  # noqa: E741
     x, dy = contiguous(x), contiguous(dy)
     cuts, pixels = _cuts(windows, len(x), C + O, x.itemsize)
-    back = A.T.astype(x.dtype)
+    forth = A.T.astype(x.dtype)
 
     def add(i: int, total: np.ndarray) -> None:
         sizes = (_size(cuts[i], pixels, channels, KW) for channels in (C, O))
         v, m, terms = scratch(*sizes, KW * total.size, dtype=x.dtype)
         runs = _transformed_runs(x, cuts[i], windows, v)
-        above = _transformed(back, dy, cuts[i], 0, 0, _lines(m, cuts[i], pixels, O))
+        above = _transformed(forth, dy, cuts[i], 0, 0, _lines(m, cuts[i], pixels, O))
         terms = terms.reshape(F, KW, O, KW * C)
         np.matmul(_every_run(above, KW).transpose(0, 1, 3, 2), runs, out=terms)
         np.add(total, np.add.reduce(terms, axis=1), out=total)
@@ -144,16 +144,12 @@ def _alike(height: int, first: int, taps: int, tiles: int) -> list[tuple[slice, 
 
 def _rows_of_tiles(x: np.ndarray, images: slice, first: int, tiles: slice, taps: slice, columns: slice) -> np.ndarray:
     """Some rows of each of some tiles: a view (images, tiles, taps, columns·C) of contiguous (N, H, W, C)."""
-    image, line, pixel, number = x.strides
-    shape = (
-        images.stop - images.start,
-        tiles.stop - tiles.start,
-        taps.stop - taps.start,
-        (columns.stop - columns.start) * x.shape[3],
-    )
+    image, line, pixel, _ = x.strides
+    numbers = (columns.stop - columns.start) * x.shape[3]
+    shape = images.stop - images.start, tiles.stop - tiles.start, taps.stop - taps.start, numbers
     row = 4 * tiles.start + first + taps.start if taps.start < taps.stop else 0
     start = images.start * image + row * line + columns.start * pixel
-    return np.ndarray(shape, x.dtype, x, start, (image, 4 * line, line, number))
+    return np.ndarray(shape, x.dtype, x, start, (image, 4 * line, line, x.itemsize))
 
 
 def _of_tiles(lines: np.ndarray, tiles: slice, pixels: slice) -> np.ndarray:
