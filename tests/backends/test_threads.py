@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -24,9 +26,9 @@ def number_afterwards():
     minigrad.set_num_threads(before)
 
 
-@pytest.fixture(params=[0.0, 1e-3], ids=["asleep", "awake"])
+@pytest.fixture(params=[True, False], ids=["with a lock", "without"])
 def two_threads(request, monkeypatch):
-    monkeypatch.setattr(pool, "AWAKE", request.param)
+    monkeypatch.setattr(pool, "has_lock", lambda: request.param)
     minigrad.set_num_threads(2)
 
 
@@ -82,8 +84,19 @@ def test_every_part_once(two_threads):
         assert sorted(taken) == list(range(64))
 
 
-def test_threads_that_wait_stay_awake_where_python_has_no_lock():
-    assert (pool.AWAKE > 0) == (not getattr(sys, "_is_gil_enabled", lambda: True)())
+@pytest.mark.parametrize("lock", [True, False])
+def test_threads_that_wait_stay_awake_where_python_has_no_lock(lock, monkeypatch):
+    monkeypatch.setattr(pool, "has_lock", lambda: lock)
+    looks = []
+    pool._stay_awake_while(lambda: looks.append(1) or len(looks) < 10)
+    assert len(looks) == (0 if lock else 10)
+    start = time.perf_counter()
+    pool._stay_awake_while(lambda: True)
+    assert lock or time.perf_counter() - start >= pool.AWAKE
+
+
+def test_a_lock_is_seen():
+    assert pool.has_lock() or sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 @pytest.mark.parametrize("number", [1, 2])

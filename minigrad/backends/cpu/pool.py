@@ -25,13 +25,16 @@ Work = Callable[[int], None]
 
 WAITING = 2
 """How many tasks may wait: they hold memory. The thread that adds one more computes the oldest itself."""
-AWAKE = 0.0 if getattr(sys, "_is_gil_enabled", lambda: True)() else 1e-3
-"""The seconds that a waiting thread stays awake."""
+AWAKE = 1e-3
+"""The seconds that a waiting thread stays awake where Python has no lock."""
+
+has_lock: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
+"""Whether it has one now: in a free-threaded Python, the import of an extension that needs it brings it back."""
 
 
 def _stay_awake_while(waiting: Callable[[], bool]) -> None:
     """Return when that is no longer so, or has been so for so long that the thread had better sleep."""
-    if not AWAKE:
+    if has_lock():
         return
     end = time.perf_counter() + AWAKE
     while waiting():
