@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from . import autograd, ops
+from . import autograd, dtypes, ops
 from ._tensor import Tensor
 from .autograd import (
     autocast,
@@ -99,6 +99,7 @@ _ELSEWHERE = {
 _DTYPES = (
     "float16",
     "half",
+    *(("bfloat16",) if hasattr(dtypes, "bfloat16") else ()),
     "float32",
     "float",
     "float64",
@@ -138,4 +139,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name in _ELSEWHERE:
         return getattr(importlib.import_module(f".{_ELSEWHERE[name]}", __name__), name)
+    if name == "bfloat16":
+        return dtypes.bfloat16
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")

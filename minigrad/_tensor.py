@@ -393,6 +393,10 @@ class Tensor:
         """The tensor as float16."""
         return ops.to(self, dtype="float16")
 
+    def bfloat16(self) -> Tensor:
+        """The tensor as bfloat16."""
+        return ops.to(self, dtype="bfloat16")
+
     def float(self) -> Tensor:
         """The tensor as float32."""
         return ops.to(self, dtype="float32")

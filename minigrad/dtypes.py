@@ -2,6 +2,11 @@
 
 NumPy's table already agrees with PyTorch for two integers or two floats. It differs where an integer meets a float
 (PyTorch keeps the float's width), and PyTorch lets a 0-d tensor or a Python number change the kind but never the width.
+
+bfloat16, the upper half of a float32, is no dtype of NumPy's. The package ml_dtypes adds it, for NumPy and CuPy alike; where
+that is not installed there is no bfloat16. Weighed against 16-bit integers that a Tensor knows to be floats: those would need
+no package, but every operation would have to know of them. NumPy does not count bfloat16 among its floats (its ``kind`` is
+``'V'``), so ask ``FLOATING``; and beside a Python float it computes in float32, where operations are to keep the dtype.
 """
 
 from __future__ import annotations
@@ -11,6 +16,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+
+try:
+    import ml_dtypes
+except ImportError:
+    ml_dtypes = None  # type: ignore[assignment]
 
 float16 = half = np.dtype("float16")
 float32 = float = np.dtype("float32")
@@ -22,10 +32,25 @@ int32 = int = np.dtype("int32")
 int64 = long = np.dtype("int64")
 bool = np.dtype("bool")
 
-FLOATING = frozenset({float16, float32, float64})
-SUPPORTED = frozenset({*FLOATING, uint8, int8, int16, int32, int64, bool})
+REDUCED: frozenset[np.dtype] = frozenset({float16})
+"""The floats of two bytes: what adds up, and what takes several steps, is computed in float32 and rounded once."""
+if ml_dtypes is not None:
+    bfloat16 = np.dtype(ml_dtypes.bfloat16)
+    REDUCED |= {bfloat16}
+FLOATING: frozenset[np.dtype] = frozenset({*REDUCED, float32, float64})
+SUPPORTED: dict[np.dtype, np.dtype] = {dtype: dtype for dtype in (*FLOATING, uint8, int8, int16, int32, int64, bool)}
+"""All of them, each by what is equal to it: NumPy may make another object of bfloat16."""
 
 _default = float32
+
+
+def __getattr__(name: str) -> Any:
+    if name == "bfloat16":
+        raise AttributeError(f"minigrad.bfloat16: {_NEEDED}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_NEEDED = "expected ml_dtypes, from which NumPy has this dtype, to be installed; pip install 'minigrad[bfloat16]'"
 
 
 def get_default_dtype() -> np.dtype:
@@ -42,7 +67,7 @@ def set_default_dtype(dtype: Any) -> None:
     """Change the dtype that new floating tensors get.
 
     Args:
-        dtype: one of float16, float32, float64.
+        dtype: one of float16, bfloat16, float32, float64.
 
     Raises:
         TypeError: if ``dtype`` is not floating.
@@ -65,10 +90,12 @@ def as_dtype(dtype: Any) -> np.dtype:
     if dtype is builtins.float:
         return _default
     try:
-        found = np.dtype(dtype).newbyteorder("=") if dtype is not None else None
+        found = SUPPORTED.get(np.dtype(dtype).newbyteorder("=")) if dtype is not None else None
     except TypeError:
         found = None
-    if found is None or found not in SUPPORTED:
+    if found is None:
+        if dtype == "bfloat16":
+            raise TypeError(f"bfloat16: {_NEEDED}")
         names = ", ".join(sorted(str(d) for d in SUPPORTED))
         raise TypeError(f"expected a dtype out of {names}, got {dtype!r}")
     return found
@@ -85,7 +112,19 @@ def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
     a, b = as_dtype(a), as_dtype(b)
     if (a in FLOATING) != (b in FLOATING):
         return a if a in FLOATING else b
+    if a is not b and a in REDUCED and b in REDUCED:
+        return float32
     return np.promote_types(a, b)
+
+
+def accumulated_in(dtype: np.dtype) -> np.dtype:
+    """The dtype that sums and computations of several steps are kept in: float32 for the floats of two bytes, else its own."""
+    return float32 if dtype in REDUCED else dtype
+
+
+def largest(dtype: np.dtype) -> builtins.float:
+    """The largest finite number of a floating dtype."""
+    return builtins.float((np if dtype.kind == "f" else ml_dtypes).finfo(dtype).max)
 
 
 def category(dtype: np.dtype) -> builtins.int:

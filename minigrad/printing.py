@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .backends import backend_of
+from .dtypes import accumulated_in, get_default_dtype, int64
 from .dtypes import bool as bool_dtype
-from .dtypes import get_default_dtype, int64
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
@@ -23,8 +23,9 @@ def describe(tensor: Tensor) -> str:
         numbers = "..."
     else:
         array = backend_of(array).to_host(array)
+        numbers_of = array.astype(accumulated_in(array.dtype), copy=False)  # NumPy does not format bfloat16
         prefix = "tensor("
-        numbers = np.array2string(array, separator=", ", precision=4, suppress_small=True, threshold=1000, prefix=prefix)
+        numbers = np.array2string(numbers_of, separator=", ", precision=4, suppress_small=True, threshold=1000, prefix=prefix)
         if array.size == 0 and array.ndim > 1:
             extras.append(f"size={array.shape}")
     if tensor.device.type != "cpu":

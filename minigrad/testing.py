@@ -13,11 +13,11 @@ import numpy as np
 from ._tensor import Tensor
 from .autograd import grad as gradients_of
 from .backends import backend_for
-from .dtypes import FLOATING, float16, float32, float64
+from .dtypes import FLOATING, float64
 
 __all__ = ["GradcheckError", "assert_close", "gradcheck", "gradgradcheck"]
 
-_TOLERANCES = {float16: (1e-3, 1e-5), float32: (1.3e-6, 1e-5), float64: (1e-7, 1e-7)}
+_TOLERANCES = {"bfloat16": (1.6e-2, 1e-5), "float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
 
 
 class GradcheckError(RuntimeError):
@@ -314,8 +314,8 @@ def assert_close(
     Args:
         actual: a Tensor, NumPy array, number, bool, string or None, or a sequence or mapping of such.
         expected: the same.
-        rtol: the relative tolerance. By default both follow the dtype: 1e-3 for float16, 1.3e-6 for float32, 1e-7 for
-            float64, 0 for the rest; of two dtypes the looser.
+        rtol: the relative tolerance. By default both follow the dtype: 1.6e-2 for bfloat16, 1e-3 for float16, 1.3e-6 for
+            float32, 1e-7 for float64, 0 for the rest; of two dtypes the looser.
         atol: the absolute tolerance; give both or none. By default 1e-5, for float64 1e-7, 0 for what is not floating.
         equal_nan: whether nan is close to nan.
         check_device: whether two Tensors must be on one device.
@@ -395,7 +395,7 @@ def _array_complaint(actual: Any, expected: Any, options: _Options, where: str) 
         return f"the shapes{_at(where)} differ: {a.shape} and {b.shape}"
     rtol, atol = options.rtol, options.atol
     if rtol is None or atol is None:
-        tolerances = [_TOLERANCES.get(array.dtype, (0.0, 0.0)) for array in (a, b)]
+        tolerances = [_TOLERANCES.get(array.dtype.name, (0.0, 0.0)) for array in (a, b)]
         rtol, atol = max(r for r, _ in tolerances), max(t for _, t in tolerances)
     exact = a.dtype not in FLOATING and b.dtype not in FLOATING
     return _difference(a, b, rtol, atol, options.equal_nan, exact and not (rtol or atol), where)

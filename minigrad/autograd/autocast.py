@@ -1,4 +1,4 @@
-"""``autocast``: a context in which products are computed in float16, and what needs float32's range or digits in float32.
+"""``autocast``: a context in which products are computed in a short float, and what needs float32's range or digits in float32.
 
 Which operation does what stands in the operation's function, one line each (``ops/autocasting.py``). Here is what they ask.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..backends import names_device
-from ..dtypes import float16
+from ..dtypes import REDUCED, as_dtype, float16
 from .modes import _Mode, modes
 
 
 class autocast(_Mode):
-    """Inside, operations on a kind of device choose float16 or float32 by themselves; to train, see ``amp.GradScaler`` too.
+    """Inside, operations on a kind of device choose a short float or float32 by themselves.
 
-    Linear maps, convolutions and matrix products convert float32 operands to float16, which GPUs multiply much faster.
-    Exponentials, logarithms, powers, sums, softmax, losses and the norms of layers and groups convert float16 to float32.
+    Linear maps, convolutions and matrix products convert float32 operands to ``dtype``, which GPUs multiply much faster.
+    Exponentials, logarithms, powers, sums, softmax, losses and the norms of layers and groups convert it to float32.
     All others take what they get, and the widest dtype where two meet. Parameters stay float32, and so do their gradients;
     ``backward`` needs no context. In-place operations, float64 and integers are left alone.
 
@@ -24,13 +24,15 @@ class autocast(_Mode):
     graph (``minigrad.cuda.make_graphed``), inside of the step. It is also a decorator.
 
     Args:
-        device_type: ``'cuda'`` or ``'cpu'``; where float16 is slow, as on the CPU, this tests a model but does not speed it up.
-        dtype: float16, which None stands for too.
+        device_type: ``'cuda'`` or ``'cpu'``; on the CPU, where short floats are slow, this tests a model but speeds up nothing.
+        dtype: float16, or bfloat16; None stands for float16 on every device, where PyTorch takes bfloat16 on the CPU. float16
+            has three more bits, but nothing below 6e-8 or above 65,504: to train with it, see ``amp.GradScaler``. bfloat16 has
+            the range of float32.
         enabled: if False, operations do as without the context, also within another one.
         cache_enabled: convert a parameter once for all its uses, until it changes or the outermost context ends.
 
     Raises:
-        ValueError: for another dtype, or a device that there is not.
+        ValueError: for another dtype, or a device that there is not; TypeError for bfloat16 where ml_dtypes is not installed.
 
     >>> import minigrad
     >>> w = minigrad.ones(2, 2, requires_grad=True)
@@ -47,14 +49,16 @@ class autocast(_Mode):
 
     def __init__(self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool = True):
         self._device_type = checked_device_type("autocast", device_type)
-        if enabled and dtype not in (None, float16, float16.type, "float16"):
-            raise ValueError(f"autocast: expected dtype float16, the only short float that minigrad has, got {dtype}")
+        self._dtype = float16 if dtype is None else as_dtype(dtype)
+        if enabled and self._dtype not in REDUCED:
+            raise ValueError(f"autocast: expected dtype float16 or bfloat16, got {self._dtype}")
         self._enabled = bool(enabled)
         self._cache_enabled = bool(cache_enabled)
 
     def __enter__(self) -> None:
         self._entered = ((modes.autocast, modes.casts), *self._entered)
-        modes.autocast = modes.autocast - {self._device_type} | ({self._device_type} if self._enabled else set())
+        others = {kind: dtype for kind, dtype in modes.autocast.items() if kind != self._device_type}
+        modes.autocast = {**others, self._device_type: self._dtype} if self._enabled else others
         if not self._cache_enabled:
             modes.casts = None
         elif modes.casts is None:
@@ -65,7 +69,7 @@ class autocast(_Mode):
         self._entered = tuple(rest)
 
     def _again(self) -> autocast:
-        return autocast(self._device_type, None, self._enabled, self._cache_enabled)
+        return autocast(self._device_type, self._dtype, self._enabled, self._cache_enabled)
 
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
@@ -80,14 +84,13 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 
 
 def get_autocast_dtype(device_type: str) -> Any:
-    """The dtype of products inside ``autocast``: float16.
+    """The dtype of products inside ``autocast``: the innermost one's, and outside of any that of None.
 
     >>> import minigrad
     >>> minigrad.get_autocast_dtype("cuda")
     dtype('float16')
     """
-    checked_device_type("get_autocast_dtype", device_type)
-    return float16
+    return modes.autocast.get(checked_device_type("get_autocast_dtype", device_type), float16)
 
 
 def checked_device_type(name: str, device_type: Any) -> str:

@@ -185,7 +185,7 @@ def _run(
     wanted = None if targets is None else _leading_to(set(targets), edges)
     walk = _Walk(frozenset(targets or ()), wanted, retain_graph, create_graph)
     before = modes.grad, modes.autocast
-    modes.grad, modes.autocast = create_graph, frozenset()  # gradients have the dtypes that the forward pass chose
+    modes.grad, modes.autocast = create_graph, {}  # gradients have the dtypes that the forward pass chose
     try:
         backend = backend_of(roots[0][1].array)
         with backend.quiet(), backend.many_kernels():  # an overflow in a gradient shows in the gradient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -14,8 +14,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Modes(threading.local):
     grad = True
     inference = False
-    autocast: frozenset[str] = frozenset()
-    """The kinds of devices whose operations choose float16 or float32 by themselves (autocast.py)."""
+    autocast: Mapping[str, Any] = {}
+    """The kinds of devices whose operations choose a dtype by themselves, each with its short float (autocast.py)."""
     casts: dict[Any, Any] | None = None
     """Parameters that autocast has converted, None where it does not keep them."""
 

@@ -159,6 +159,10 @@ class Module(Registry):
         """Convert the floating parameters and buffers to float16."""
         return self.to(dtype="float16")
 
+    def bfloat16(self: Self) -> Self:
+        """Convert the floating parameters and buffers to bfloat16."""
+        return self.to(dtype="bfloat16")
+
     def float(self: Self) -> Self:
         """Convert the floating parameters and buffers to float32."""
         return self.to(dtype="float32")

@@ -263,7 +263,7 @@ class Softplus(Unary):
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         xp = self.xp
-        scaled = x if self.beta == 1 else x * self.beta
+        scaled = x if self.beta == 1 else xp.multiply(x, self.beta)
         gap = log_of_gap(xp, scaled)
         xp.multiply(gap, scaled <= self.threshold, out=gap)
         xp.add(gap, xp.maximum(scaled, 0), out=gap)

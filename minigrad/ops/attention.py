@@ -11,7 +11,7 @@ from ..autograd.modes import modes
 from ..dtypes import FLOATING
 from ..dtypes import bool as bool_dtype
 from .arguments import as_number
-from .autocasting import in_float16
+from .autocasting import in_reduced
 from .conversion import broadcasts_to
 from .dropout import dropout
 from .filled import arange
@@ -60,7 +60,7 @@ def scaled_dot_product_attention(
     """
     name = "scaled_dot_product_attention"
     if modes.autocast:
-        query, key, value, attn_mask = (in_float16(x) for x in (query, key, value, attn_mask))
+        query, key, value, attn_mask = (in_reduced(x) for x in (query, key, value, attn_mask))
     scores_shape = _check_vectors(name, query, key, value)
     if attn_mask is not None:
         if is_causal:

@@ -7,25 +7,25 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.operation import Operation
-from ..dtypes import float16, float32, float64, int64
+from ..dtypes import FLOATING, REDUCED, accumulated_in, int64
 from .arguments import as_integers, as_tensors, check_tensor, unpacked
 
 __all__ = ["broadcast_tensors", "broadcast_to", "expand"]
 
-_SUMMED_IN = {float16: float32, float32: float32, float64: float64}
+_SUMMED_IN = {dtype: accumulated_in(dtype) for dtype in FLOATING}
 
 
 def summed(xp: Any, x: Any, dims: tuple[int, ...] | None, keepdim: bool) -> Any:
-    """An array's sum over some dims (None: all), in float32 for float16 and in int64 for integers and bools."""
+    """An array's sum over some dims (None: all), in float32 for short floats and in int64 for integers and bools."""
     return xp.sum(x, axis=dims, keepdims=keepdim, dtype=_SUMMED_IN.get(x.dtype, int64))
 
 
 def rounded(backend: Any, result: Any, dtype: Any) -> Any:
-    """A result that was computed in float32 for float16: a value too large for float16 becomes inf."""
-    if dtype != float16:
+    """A result that was computed in float32 for a short float: a value too large for that becomes inf."""
+    if dtype not in REDUCED:
         return result
     with backend.quiet():
-        return result.astype(float16)
+        return result.astype(dtype)
 
 
 class Expand(Operation):

@@ -15,7 +15,7 @@ from ..autograd.operation import Operation
 from ..backends.generic.windows import Padding, Pair
 from ..dtypes import FLOATING
 from .arguments import as_integer, check_tensor
-from .autocasting import in_float16
+from .autocasting import in_reduced
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
@@ -208,7 +208,7 @@ def conv_transpose2d(
     tensor([[[[1., 1., 2., 2.]]]])
     """
     if modes.autocast:
-        input, weight, bias = in_float16(input), in_float16(weight), in_float16(bias)
+        input, weight, bias = in_reduced(input), in_reduced(weight), in_reduced(bias)
     name = "conv_transpose2d"
     _check_tensors(name, 2, input, weight, bias)
     groups = as_integer(name, "groups", groups)
@@ -248,7 +248,7 @@ def _convolution(
     groups: Any,
 ) -> Tensor:
     if modes.autocast:
-        input, weight, bias = in_float16(input), in_float16(weight), in_float16(bias)
+        input, weight, bias = in_reduced(input), in_reduced(weight), in_reduced(bias)
     _check_tensors(name, dims, input, weight, bias)
     groups = as_integer(name, "groups", groups)
     _check_channels(name, groups, input, weight, bias, transposed=False)

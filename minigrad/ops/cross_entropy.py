@@ -8,7 +8,7 @@ from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
-from ..dtypes import FLOATING, int64
+from ..dtypes import FLOATING, accumulated_in, int64
 from ..dtypes import bool as bool_dtype
 from .arguments import as_number, check_tensor
 from .autocasting import in_float32
@@ -303,7 +303,7 @@ def _weighted_mean(
     if reduction == "sum":
         return loss.sum()
     backend = backend_of(loss.array)
-    wide = backend.xp.result_type(loss.dtype, "float32")
+    wide = accumulated_in(loss.dtype)
     total = backend.xp.sum(backend.class_weights(classes.array, None if weight is None else weight.array, ignore_index, wide))
     # The plain mean times a correction near 1: in float16 the sum itself might overflow. The mean of nothing is nan.
     correction = loss.numel() / backend.xp.where(total == 0, float("nan"), total)

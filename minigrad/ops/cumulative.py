@@ -8,7 +8,7 @@ from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
-from ..dtypes import FLOATING, float16, float32, int64
+from ..dtypes import FLOATING, accumulated_in, int64
 from .arguments import as_dim, check_tensor
 from .autocasting import in_float32
 from .broadcasting import rounded
@@ -20,14 +20,14 @@ __all__ = ["cumprod", "cumsum"]
 
 
 class CumSum(Operation):
-    """Running sums along a dim, from the front or (their adjoint) from the back; in float32 for float16."""
+    """Running sums along a dim, from the front or (their adjoint) from the back; in float32 for short floats."""
 
     def __init__(self, dim: int, from_back: bool = False):
         self.dim = dim
         self.from_back = from_back
 
     def forward(self, x: Any) -> Any:
-        wide = float32 if x.dtype == float16 else x.dtype
+        wide = accumulated_in(x.dtype)
         if self.from_back:
             result = self.xp.flip(self.xp.cumsum(self.xp.flip(x, self.dim), axis=self.dim, dtype=wide), self.dim)
         else:
@@ -52,7 +52,7 @@ def cumsum(input: Tensor, dim: int) -> Tensor:
 
 
 class CumProd(Operation):
-    """Running products along a dim; in float32 for float16."""
+    """Running products along a dim; in float32 for short floats."""
 
     def __init__(self, dim: int):
         self.dim = dim
@@ -60,7 +60,7 @@ class CumProd(Operation):
     def forward(self, x: Any) -> Any:
         self.save_input(0)
         self.save_output()
-        wide = float32 if x.dtype == float16 else x.dtype
+        wide = accumulated_in(x.dtype)
         with self.backend.quiet():
             result = self.xp.cumprod(x, axis=self.dim, dtype=wide)
         return rounded(self.backend, result, x.dtype)

@@ -23,9 +23,8 @@ class Dropout(Operation):
 
     def forward(self, x: Any, kept: Any, out: Any = None) -> Any:
         self.save_input(1)
-        result = self.xp.multiply(x, kept, out=out)
-        result *= self.scale
-        return result
+        result = self.xp.asarray(self.xp.multiply(x, kept, out=out))
+        return self.xp.multiply(result, self.scale, out=result)
 
     def backward(self, grad: Tensor) -> tuple[Tensor, None]:
         return Dropout(self.scale).apply(grad, self.input(1)), None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from .arguments import as_dims, as_integer, check_tensor
-from .autocasting import in_float16, in_widest
+from .autocasting import in_reduced, in_widest
 from .linalg import Matmul
 from .reduction import Sum
 
@@ -68,7 +68,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     if modes.autocast:
-        operands = tuple(map(in_float16, operands))
+        operands = tuple(map(in_reduced, operands))
     for operand in operands:
         check_tensor("einsum", operand)
     terms, output = _parse(equation, operands)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.modes import modes
-from ..dtypes import FLOATING, as_number
+from ..dtypes import FLOATING, as_number, largest
 from .autocasting import in_float32
 from .masking import keep
 from .pointwise import Binary, Unary
@@ -271,15 +271,18 @@ class NanToNum(Unary):
     takes_out = False
 
     def __init__(self, nan: float, posinf: float | None, neginf: float | None):
-        self.replacements = {"nan": nan, "posinf": posinf, "neginf": neginf}
+        self.nan, self.posinf, self.neginf = nan, posinf, neginf
 
     def forward(self, x: Any) -> Any:
         if x.dtype not in FLOATING:
             return x.copy()
         if self.needs(0):
             self.save_constant("finite", self.xp.isfinite(x))
+        most = largest(x.dtype)
+        posinf = most if self.posinf is None else self.posinf
+        neginf = -most if self.neginf is None else self.neginf
         with self.backend.quiet():
-            return self.xp.nan_to_num(x, **self.replacements)
+            return self.xp.nan_to_num(x, nan=self.nan, posinf=posinf, neginf=neginf)
 
     def backward(self, grad: Tensor) -> Tensor:
         return keep(grad, self.constant("finite"))

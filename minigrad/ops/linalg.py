@@ -9,7 +9,7 @@ from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from .arithmetic import scaled
-from .autocasting import in_float16, in_widest
+from .autocasting import in_reduced, in_widest
 from .broadcasting import sum_to
 from .conversion import broadcasts_to
 
@@ -74,7 +74,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     tensor([21., 43.])
     """
     if modes.autocast:
-        input, other = in_float16(input), in_float16(other)
+        input, other = in_reduced(input), in_reduced(other)
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
         raise TypeError(f"matmul: expected two Tensors, got {type(input).__name__} and {type(other).__name__}")
     a, b = input.array, other.array
@@ -116,7 +116,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     (2, 3)
     """
     if modes.autocast:
-        input, mat2 = in_float16(input), in_float16(mat2)
+        input, mat2 = in_reduced(input), in_reduced(mat2)
     return _product("mm", input, mat2, 2, 2)
 
 
@@ -131,7 +131,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     (5, 2, 3)
     """
     if modes.autocast:
-        input, mat2 = in_float16(input), in_float16(mat2)
+        input, mat2 = in_reduced(input), in_reduced(mat2)
     return _product("bmm", input, mat2, 3, 3)
 
 
@@ -146,7 +146,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     tensor([21., 43.])
     """
     if modes.autocast:
-        input, vec = in_float16(input), in_float16(vec)
+        input, vec = in_reduced(input), in_reduced(vec)
     return _product("mv", input, vec, 2, 1)
 
 
@@ -214,7 +214,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
             [2., 2., 3.]])
     """
     if modes.autocast:
-        input, mat1, mat2 = in_float16(input), in_float16(mat1), in_float16(mat2)
+        input, mat1, mat2 = in_reduced(input), in_reduced(mat1), in_reduced(mat2)
     return _added("addmm", input, _product("addmm", mat1, mat2, 2, 2), beta, alpha)
 
 
@@ -226,5 +226,5 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
     tensor(2.)
     """
     if modes.autocast:
-        input, batch1, batch2 = in_float16(input), in_float16(batch1), in_float16(batch2)
+        input, batch1, batch2 = in_reduced(input), in_reduced(batch1), in_reduced(batch2)
     return _added("baddbmm", input, _product("baddbmm", batch1, batch2, 3, 3), beta, alpha)

@@ -9,7 +9,7 @@ from .._tensor import Tensor
 from ..autograd.deferred import weight_grad_later
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
-from .autocasting import in_float16
+from .autocasting import in_reduced
 from .linalg import matmul
 
 __all__ = ["linear"]
@@ -78,7 +78,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     tensor([[ 3.,  1., 11.]])
     """
     if modes.autocast:
-        input, weight, bias = in_float16(input), in_float16(weight), in_float16(bias)
+        input, weight, bias = in_reduced(input), in_reduced(weight), in_reduced(bias)
     for value in (input, weight) if bias is None else (input, weight, bias):
         if not isinstance(value, Tensor):
             raise TypeError(f"linear: expected Tensors, got {type(value).__name__}")

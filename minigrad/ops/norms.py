@@ -9,7 +9,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
-from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
+from ..dtypes import FLOATING, accumulated_in, as_dtype, get_default_dtype
 from .arguments import check_tensor, reduced_dims
 from .autocasting import in_float32
 from .broadcasting import rounded, summed
@@ -22,7 +22,7 @@ __all__ = ["logsumexp", "norm"]
 
 
 class Norm(Operation):
-    """``sum(abs(x) ** p) ** (1 / p)`` over some dims (None: all), in float32 for float16; its gradient is 0 where it is 0."""
+    """``sum(abs(x) ** p) ** (1 / p)`` over some dims (None: all), in float32 for short floats; its gradient at 0 is 0."""
 
     def __init__(self, p: float, dims: tuple[int, ...] | None, keepdim: bool):
         self.p = p
@@ -33,7 +33,7 @@ class Norm(Operation):
         self.save_input(0)
         self.save_output()
         xp = self.xp
-        wide = x.astype(float32) if x.dtype == float16 else x
+        wide = x.astype(accumulated_in(x.dtype), copy=False)
         with self.backend.quiet():
             if self.p == 2:
                 result = xp.sqrt(summed(xp, wide * wide, self.dims, self.keepdim))
@@ -98,7 +98,7 @@ def norm(
 
 
 class LogSumExp(Operation):
-    """``log(sum(exp(x)))`` over some dims (None: all), in float32 for float16."""
+    """``log(sum(exp(x)))`` over some dims (None: all), in float32 for short floats."""
 
     def __init__(self, dims: tuple[int, ...] | None, keepdim: bool):
         self.dims = dims
@@ -108,7 +108,7 @@ class LogSumExp(Operation):
         self.save_input(0)
         self.save_output()
         xp = self.xp
-        wide = x.astype(float32) if x.dtype == float16 else x
+        wide = x.astype(accumulated_in(x.dtype), copy=False)
         greatest = xp.max(wide, axis=self.dims, keepdims=True)
         finite = xp.isfinite(greatest)
         shift = xp.where(finite, greatest, xp.zeros_like(greatest))

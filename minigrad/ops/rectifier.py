@@ -10,7 +10,7 @@ from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_number
 from .arguments import check_tensor
-from .autocasting import in_float16
+from .autocasting import in_reduced
 from .extrema import Clamp
 from .masking import keep, keep_positive
 from .normalization import normalized_relu
@@ -168,7 +168,7 @@ class LeakyRelu(Unary):
         mask = x > 0
         if self.needs(0):
             self.save_constant("mask", mask)
-        other = x * self.negative_slope
+        other = self.xp.multiply(x, self.negative_slope)
         if 0 < self.negative_slope <= 1:
             return self.xp.maximum(x, other, out=out)
         result = self.xp.where(mask, x, other)
@@ -220,7 +220,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
             [ 3. ,  3. ]])
     """
     if modes.autocast:
-        input, weight = in_float16(input), in_float16(weight)
+        input, weight = in_reduced(input), in_reduced(weight)
     check_tensor("prelu", input)
     check_tensor("prelu", weight)
     if input.dtype != weight.dtype or input.dtype not in FLOATING:

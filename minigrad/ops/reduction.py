@@ -10,7 +10,7 @@ from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
-from ..dtypes import FLOATING, as_dtype, float16, float32
+from ..dtypes import FLOATING, accumulated_in, as_dtype
 from .arguments import as_dim, check_tensor, reduced_dims
 from .autocasting import in_float32
 from .broadcasting import rounded, summed
@@ -30,7 +30,7 @@ def reduced_count(shape: tuple[int, ...], dims: tuple[int, ...] | None) -> int:
 
 
 class Sum(Operation):
-    """The sum over some dims (None: all), in float32 for float16."""
+    """The sum over some dims (None: all), in float32 for short floats."""
 
     def __init__(self, dims: tuple[int, ...] | None, keepdim: bool):
         self.dims = dims
@@ -96,7 +96,7 @@ def sum(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = F
 
 
 class Mean(Sum):
-    """The mean over some dims (None: all), in float32 for float16."""
+    """The mean over some dims (None: all), in float32 for short floats."""
 
     def forward(self, x: Any) -> Any:
         self.source = x.shape
@@ -131,7 +131,7 @@ def _check_floating(name: str, input: Tensor) -> None:
 
 
 class Prod(Operation):
-    """The product along one dim, in float32 for float16."""
+    """The product along one dim, in float32 for short floats."""
 
     def __init__(self, dim: int, keepdim: bool):
         self.dim = dim
@@ -139,7 +139,7 @@ class Prod(Operation):
 
     def forward(self, x: Any) -> Any:
         self.save_input(0)
-        wide = float32 if x.dtype == float16 else x.dtype
+        wide = accumulated_in(x.dtype)
         with self.backend.quiet():
             result = self.xp.prod(x, axis=self.dim, keepdims=self.keepdim, dtype=wide)
         return rounded(self.backend, result, x.dtype)
@@ -199,7 +199,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
 
 
 class Var(Operation):
-    """The mean square distance from the mean over some dims (None: all), in float32 for float16."""
+    """The mean square distance from the mean over some dims (None: all), in float32 for short floats."""
 
     def __init__(self, dims: tuple[int, ...] | None, keepdim: bool, correction: float):
         self.dims = dims
@@ -210,7 +210,7 @@ class Var(Operation):
         self.save_input(0)
         count = reduced_count(x.shape, self.dims)
         self.freedom = max(count - self.correction, 0) or nan
-        wide = x.astype(float32) if x.dtype == float16 else x
+        wide = x.astype(accumulated_in(x.dtype), copy=False)
         with self.backend.quiet():
             centered = wide - summed(self.xp, wide, self.dims, True) / (count or nan)
             result = summed(self.xp, centered * centered, self.dims, self.keepdim) / self.freedom

@@ -7,7 +7,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
-from ..dtypes import FLOATING, as_dtype, float16, float32, get_default_dtype
+from ..dtypes import FLOATING, accumulated_in, as_dtype, get_default_dtype
 from .arguments import as_dim, check_tensor
 from .autocasting import in_float32
 from .conversion import cast
@@ -17,7 +17,7 @@ __all__ = ["log_softmax", "softmax", "softmin"]
 
 
 class Softmax(Operation):
-    """Halves are computed in float32."""
+    """Computed in float32 for short floats."""
 
     def __init__(self, dim: int):
         self.dim = dim
@@ -29,7 +29,7 @@ class Softmax(Operation):
         xp.exp(shifted, out=shifted)
         with self.backend.quiet():
             xp.true_divide(shifted, xp.sum(shifted, axis=self.dim, keepdims=True), out=shifted)
-        return shifted.astype(float16) if x.dtype == float16 else shifted
+        return shifted.astype(x.dtype, copy=False)
 
     def backward(self, grad: Tensor) -> Tensor:
         weighted = grad * self.output()
@@ -39,8 +39,7 @@ class Softmax(Operation):
 def shifted_scores(backend: Any, x: Any, dim: int) -> Any:
     """A new array of the scores minus the largest along the dim, such that exp does not overflow."""
     xp = backend.xp
-    if x.dtype == float16:
-        x = x.astype(float32)
+    x = x.astype(accumulated_in(x.dtype), copy=False)
     with backend.quiet():
         return xp.subtract(x, xp.max(x, axis=dim, keepdims=True)) if x.size else xp.empty_like(x)
 
@@ -91,7 +90,7 @@ def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 
 class LogSoftmax(Operation):
-    """Halves are computed in float32."""
+    """Computed in float32 for short floats."""
 
     def __init__(self, dim: int):
         self.dim = dim
@@ -102,7 +101,7 @@ class LogSoftmax(Operation):
         shifted = shifted_scores(self.backend, x, self.dim)
         with self.backend.quiet():
             xp.subtract(shifted, xp.log(xp.sum(xp.exp(shifted), axis=self.dim, keepdims=True)), out=shifted)
-        return shifted.astype(float16) if x.dtype == float16 else shifted
+        return shifted.astype(x.dtype, copy=False)
 
     def backward(self, grad: Tensor) -> Tensor:
         return grad - exp(self.output()) * grad.sum(self.dim, keepdim=True)

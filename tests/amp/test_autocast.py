@@ -11,6 +11,7 @@ from minigrad import nn, optim
 from minigrad.autograd.modes import modes
 from minigrad.nn import functional as F
 from tests.fake_cupy import fake_cupy
+from tests.floats import REDUCED
 from tests.ops import checks
 from tests.ops.test_table import CASES
 
@@ -50,9 +51,11 @@ def tensors(sample, dtype):
 OPERATIONS = [case for case in CASES if not case.operation.startswith("Tensor.") and not case.random and case.keeps_dtype]
 
 
-@pytest.mark.parametrize("given", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("low", "given"), [("float16", "float64"), *((low, given) for low in REDUCED for given in (low, "float32"))]
+)
 @pytest.mark.parametrize("case", OPERATIONS, ids=str)
-def test_every_operation_by_the_lists(case, given):
+def test_every_operation_by_the_lists(case, given, low):
     name = name_of(case)
     for sample in case.samples(np.random.default_rng(0)):
         given_tensors = tensors(sample, given)
@@ -63,7 +66,7 @@ def test_every_operation_by_the_lists(case, given):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             plain = dtypes(case.function(*given_tensors, **sample.static))
-            with mg.autocast("cpu"):
+            with mg.autocast("cpu", low):
                 if name in REFUSED:
                     with pytest.raises(RuntimeError, match="outside of autocast"):
                         case.function(*given_tensors, **sample.static)
@@ -71,7 +74,7 @@ def test_every_operation_by_the_lists(case, given):
                 found = dtypes(case.function(*given_tensors, **sample.static))
         if given != "float64" and plain:
             is_wide = name in WIDE | COMPOSED or (name == "div" and sample.static.get("left") is not None)  # 1 / x
-            plain = {"float16"} if name in LOW else {"float32"} if is_wide else plain
+            plain = {low} if name in LOW else {"float32"} if is_wide else plain
         assert found == plain, sample
 
 
@@ -295,15 +298,42 @@ def test_another_thread_is_outside():
 def test_arguments():
     assert mg.get_autocast_dtype("cuda") == mg.get_autocast_dtype("cpu") == "float16"
     for dtype in (None, mg.float16, "float16", np.float16):
-        mg.autocast("cuda", dtype)
-    for dtype in (mg.float32, "bfloat16", "float64"):
-        with pytest.raises(ValueError, match="expected dtype float16, the only short float"):
+        with mg.autocast("cuda", dtype):
+            assert mg.get_autocast_dtype("cuda") == "float16"
+    for dtype in (mg.float32, "float64", "int8"):
+        with pytest.raises(ValueError, match=f"expected dtype float16 or bfloat16, got {dtype}"):
             mg.autocast("cuda", dtype=dtype)
         mg.autocast("cuda", dtype=dtype, enabled=False)
     for call in (mg.autocast, mg.is_autocast_enabled, mg.get_autocast_dtype):
         for device_type in ("gpu", "cuda:0", None):
             with pytest.raises(ValueError, match="expected a device_type such as"):
                 call(device_type)
+
+
+@pytest.mark.skipif("bfloat16" not in REDUCED, reason="ml_dtypes is not installed")
+def test_contexts_of_both_dtypes():
+    w, x = mg.tensor(random(3, 3), requires_grad=True), mg.tensor(random(3, 3))
+    with mg.autocast("cpu", "bfloat16"):
+        assert mg.get_autocast_dtype("cpu") == "bfloat16" and mg.get_autocast_dtype("cuda") == "float16"
+        first = x @ w
+        assert first.dtype == "bfloat16" and (first @ w).dtype == "bfloat16" and first.exp().dtype == "float32"
+        with mg.autocast("cpu", "float16"):
+            second = x @ w
+            assert second.dtype == (first @ w).dtype == "float16"  # a short float becomes the other one
+        assert (x @ w).dtype == mg.get_autocast_dtype("cpu") == "bfloat16"
+        with mg.autocast("cuda"), mg.autocast("cpu", enabled=False):
+            assert (x @ w).dtype == "float32" and mg.is_autocast_enabled("cuda")
+    (first.sum() + second.sum()).backward()
+    assert w.grad.dtype == "float32"
+    np.testing.assert_allclose(w.grad.numpy(), 2 * np.ones((3, 3)) * x.numpy().sum(axis=0)[:, None], rtol=1e-2)
+
+
+@pytest.mark.skipif("bfloat16" not in REDUCED, reason="ml_dtypes is not installed")
+def test_bfloat16_has_the_range_that_float16_lacks():
+    x = mg.full((2, 2), 1e3)
+    for dtype, finite in (("float16", False), ("bfloat16", True)):
+        with mg.autocast("cpu", dtype):
+            assert (x @ x).isfinite().all().item() is finite
 
 
 # --- gradients -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from minigrad.backends import backend_for
 from minigrad.backends.base import Backend
 from minigrad.backends.cpu import windows
 from minigrad.backends.generic.windows import count
+from tests.floats import FLOATS
 
 cpu, _ = backend_for("cpu")
 GENERIC = {name: getattr(Backend, name) for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")}
@@ -64,7 +65,7 @@ def check(input_shape, weight_shape, geometry, layout, dtype="float64"):
         "conv2d_input_grad": [(dy, w, input_shape)],
         "conv2d_weight_grad": [(dy, x, weight_shape)],
     }
-    tolerance = {"float64": 1e-12, "float32": 1e-4, "float16": 2e-2}[dtype]
+    tolerance = {"float64": 1e-12, "float32": 1e-4, "float16": 2e-2, "bfloat16": 4e-2}[dtype]
     for name, arguments in calls.items():
         for before in arguments:
             kept = [np.array(a) for a in before]
@@ -116,7 +117,7 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", NAMED)
 def test_named_geometries(name, layout, dtype):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from minigrad.backends import backend_for
 from minigrad.backends.base import Backend
 from minigrad.backends.cpu import indexing
+from tests.floats import REDUCED
 
 cpu, _ = backend_for("cpu")
 
@@ -69,10 +70,11 @@ def test_index_add_in_chunks(monkeypatch):
 
 
 @pytest.mark.parametrize("kernel", [cpu.index_add, partial(Backend.index_add, cpu)], ids=["cpu", "generic"])
-def test_float16_is_added_in_float32(kernel):
-    target = np.zeros(2, np.float16)
-    kernel(target, (np.zeros(5000, np.int64),), np.ones(5000, np.float16))
-    assert target.tolist() == [5000, 0]
+@pytest.mark.parametrize("dtype", REDUCED)
+def test_short_floats_are_added_in_float32(kernel, dtype):
+    target = np.zeros(2, dtype)
+    kernel(target, (np.zeros(5056, np.int64),), np.ones(5056, dtype))
+    assert target.tolist() == [5056, 0]
 
 
 def test_a_mask_names_no_place_twice():

@@ -16,6 +16,7 @@ import minigrad
 from minigrad import Tensor, autograd, nn, optim
 from minigrad.backends import backend_for
 from minigrad.backends.meta.array import MetaArray
+from tests.floats import REDUCED
 from tests.ops import checks
 from tests.strict_backend import strict_backend
 
@@ -60,12 +61,12 @@ def run(case, sample, device, dtype):
     return found
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.parametrize("dtype", ["float64", *REDUCED])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_operation(case, dtype):
     refused = 0
     for number, sample in enumerate(checks.samples_of(case)):
-        if dtype == "float16" and ("float16" in case.without or not any(map(checks.is_float, sample.arrays))):
+        if dtype in REDUCED and ("reduced" in case.without or not any(map(checks.is_float, sample.arrays))):
             continue
         with checks.naming(case, number, sample), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

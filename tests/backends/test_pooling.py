@@ -10,6 +10,7 @@ from minigrad.backends.base import Backend
 from minigrad.backends.cpu import windows
 from minigrad.backends.generic.windows import count
 from tests.backends.test_convolution import LAYOUTS, in_layout, is_channels_last
+from tests.floats import FLOATS
 
 cpu, _ = backend_for("cpu")
 
@@ -56,7 +57,7 @@ def compare(name, arguments, dtype):
     before = [np.array(a) for a in arguments if isinstance(a, np.ndarray)]
     actual = getattr(cpu, name)(*arguments)
     expected = getattr(Backend, name)(cpu, *arguments)
-    tolerance = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2}[dtype]
+    tolerance = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2, "bfloat16": 2e-2}[dtype]
     results = zip(actual, expected) if isinstance(actual, tuple) else [(actual, expected)]
     for a, e in results:
         assert a.dtype == e.dtype
@@ -69,7 +70,7 @@ def compare(name, arguments, dtype):
 
 
 @settings(deadline=None, max_examples=150)
-@given(geometries(), st.sampled_from(LAYOUTS), st.sampled_from(["float64", "float32", "float16"]))
+@given(geometries(), st.sampled_from(LAYOUTS), st.sampled_from(FLOATS))
 def test_cpu_agrees_with_generic(geometry, layout, dtype):
     check(*geometry, layout, dtype)
 

@@ -10,6 +10,7 @@ from minigrad.backends import backend_for
 from minigrad.backends.cpu import plan as plan_module
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
 from tests.backends.convolution_kernels import three_kernels
+from tests.floats import REDUCED
 
 SHAPES = [  # N, C, H, W, OC, padding
     (2, 48, 20, 20, 64, ((1, 1), (1, 1))),
@@ -60,16 +61,15 @@ def test_algorithm_as_a_function():
         minigrad.cpu.conv_algorithm("fft")
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+@pytest.mark.parametrize("dtype", [*REDUCED, "float64"])
 def test_other_dtypes_take_plain_sums(dtype):
     rng = np.random.default_rng(0)
     cpu = backend_for("cpu")[0]
     x, w = rng.normal(size=(2, 48, 20, 20)).astype(dtype), rng.normal(size=(48, 48, 3, 3)).astype(dtype)
     geometry = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
     actual, expected = cpu.conv2d(x, w, None, *geometry), Generic.conv2d(cpu, x, w, None, *geometry)
-    np.testing.assert_allclose(
-        actual, expected, rtol=1e-2 if dtype == np.float16 else 1e-12, atol=1e-1 if dtype == np.float16 else 1e-10
-    )
+    rtol = {"float64": 1e-12, "float16": 1e-2, "bfloat16": 2e-2}[dtype]
+    np.testing.assert_allclose(actual.astype("float64"), expected.astype("float64"), rtol=rtol, atol=10 * rtol)
 
 
 def test_few_windows_take_plain_sums():

@@ -7,9 +7,10 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.nn.utils import fuse_conv_bn, fuse_conv_bn_eval
 from minigrad.vision.models import resnet20
+from tests.floats import REDUCED
 from tests.strict_backend import strict_backend
 
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-2}
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
 NORMS = {"Conv1d": nn.BatchNorm1d, "Conv2d": nn.BatchNorm2d, "ConvTranspose2d": nn.BatchNorm2d}
 # The name of a convolution, its arguments after in_channels=4, and the shape of an input.
 CONVOLUTIONS = [
@@ -108,14 +109,15 @@ class TestOnePair:
             np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-12, atol=1e-14, err_msg=path)
             assert a.requires_grad == b.requires_grad, path
 
-    def test_half_precision_is_rounded_once(self):
-        conv, bn = (m.half() for m in pair())
+    @pytest.mark.parametrize("dtype", REDUCED)
+    def test_short_floats_are_rounded_once(self, dtype):
+        conv, bn = (m.to(dtype=dtype) for m in pair())
         fused = fuse_conv_bn_eval(conv, bn)
         weight, bias = (p.detach().numpy().astype("float64") for p in conv.parameters())
         gamma, beta, mean, var = (t.numpy().astype("float64") for t in list(bn.state_dict().values())[:4])
         scale = gamma / np.sqrt(var + bn.eps)
-        np.testing.assert_array_equal(fused.weight.detach().numpy(), (weight * scale[:, None, None, None]).astype("float16"))
-        np.testing.assert_array_equal(fused.bias.detach().numpy(), ((bias - mean) * scale + beta).astype("float16"))
+        np.testing.assert_array_equal(fused.weight.detach().numpy(), (weight * scale[:, None, None, None]).astype(dtype))
+        np.testing.assert_array_equal(fused.bias.detach().numpy(), ((bias - mean) * scale + beta).astype(dtype))
 
     def test_a_batch_norm_of_another_dtype(self):
         conv, bn = pair()

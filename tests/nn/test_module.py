@@ -7,6 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from tests.floats import REDUCED
 
 
 class Block(nn.Module):
@@ -311,7 +312,11 @@ class TestConversion:
         assert all(p.dtype == p.grad.dtype == mg.float64 and p.requires_grad and p.is_leaf for p in before)
         net(mg.ones(2, dtype=mg.float64)).sum().backward()
 
-    @pytest.mark.parametrize(("method", "dtype"), [("half", mg.float16), ("float", mg.float32), ("double", mg.float64)])
+    @pytest.mark.parametrize(
+        ("method", "dtype"),
+        [("half", mg.float16), ("float", mg.float32), ("double", mg.float64)]
+        + [("bfloat16", dtype) for dtype in REDUCED if dtype == "bfloat16"],
+    )
     def test_short_forms(self, method, dtype):
         module = Block()
         module.register_buffer("count", mg.zeros((), dtype=mg.int64))

@@ -4,13 +4,14 @@ import numpy as np
 
 import minigrad
 from minigrad import Tensor, ops, tensor
+from tests.floats import FLOATS
 from tests.ops.samples import integers, spread, unary
 from tests.ops.table import Case, Sample
 
 
 def conversions(rng):
     for shape in ((2, 3), (), (0, 3)):
-        for dtype in ("float16", "float32", "float64", "int64", "uint8", "bool"):
+        for dtype in (*FLOATS, "int64", "uint8", "bool"):
             yield Sample((spread(rng, shape, 0.6, 5.4, avoid=(1, 2, 3, 4, 5)),), {"dtype": dtype})
     yield Sample((integers(rng, (4,)),), {"dtype": "float64"})
     yield Sample((integers(rng, (4,)),), {"dtype": "int8"})

@@ -387,6 +387,7 @@ CASES = [
             of_scores=True,
         ),
         lambda t, *a, **k: t.nn.functional.kl_div(*a, **k),
+        tolerance={"bfloat16": 0.05},  # the target's logarithm and the scores are rounded before their difference
         bad=[
             *bad_values("kl_div"),
             (lambda: ops.kl_div(ops.tensor(1.0), ops.tensor(1.0), reduction="batchmean"), ValueError, "got a 0-d tensor"),

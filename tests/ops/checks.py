@@ -15,11 +15,12 @@ import pytest
 import minigrad
 from minigrad import Tensor, autograd
 from minigrad.backends import backend_for
+from minigrad.dtypes import FLOATING
 from minigrad.testing import gradcheck, gradgradcheck
 from tests.ops.table import FEATURES, Case, Sample
 from tests.strict_backend import strict_backend
 
-FLOATS = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2}
+FLOATS = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 2e-2}
 
 
 # --- what the checks are made of ---------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def naming(case: Case, number: int, sample: Sample) -> Iterator[None]:
 
 
 def is_float(array: np.ndarray) -> bool:
-    return array.dtype.kind == "f"
+    return array.dtype in FLOATING
 
 
 def in_dtype(arrays: Sequence[np.ndarray], dtype: str) -> list[np.ndarray]:
@@ -118,6 +119,11 @@ def same(actual: list, expected: list, tolerance: float, what: str) -> None:
             close(x, y, tolerance, f"{what}: {kind} {i}")
 
 
+def of_gradients(case: Case, dtype: str) -> float:
+    """The tolerance of gradients, in which several roundings meet."""
+    return 5 * case.tolerance.get(dtype, FLOATS[dtype])
+
+
 # --- the checks --------------------------------------------------------------------------------------------------------
 
 
@@ -157,13 +163,14 @@ def check_values(case: Case, dtype: str) -> None:
                 expected = arrays_in(case.reference(*in_dtype(arrays, "float64"), **sample.static))
             assert len(outputs) == len(expected), f"{len(outputs)} outputs, expected {len(expected)}"
             for i, (output, reference) in enumerate(zip(outputs, expected)):
-                kinds = "f" if output.is_floating_point() else "iub"
-                assert reference.dtype.kind in kinds, f"output {i} is {output.dtype}, the reference {reference.dtype}"
+                assert is_float(reference) == output.is_floating_point(), (
+                    f"output {i} is {output.dtype}, the reference {reference.dtype}"
+                )
                 close(host(output), reference, tolerance, f"output {i}")
 
 
 def check_gradient_dtypes(case: Case, dtype: str) -> None:
-    """Gradients in float32 and float16 have their input's dtype, and the values that float64 gives."""
+    """Gradients in float32 and shorter floats have their input's dtype, and the values that float64 gives."""
     for number, sample in enumerate(samples_of(case)):
         with naming(case, number, sample):
             arrays = in_dtype(sample.arrays, dtype)
@@ -174,9 +181,9 @@ def check_gradient_dtypes(case: Case, dtype: str) -> None:
                 continue
             for gradient in low[1]:
                 assert gradient is None or str(gradient.dtype) == dtype, f"a {gradient.dtype} gradient for a {dtype} input"
-            if dtype == "float32" and case.keeps_dtype and not case.random:
+            if case.keeps_dtype and not case.random:
                 high = derivatives(function, leaves(in_dtype(arrays, "float64"), requires_grad=True))
-                same(low, high, 30 * case.tolerance.get(dtype, FLOATS[dtype]), dtype)
+                same(low, high, of_gradients(case, dtype), dtype)
 
 
 def check_against_torch(case: Case, torch) -> None:
@@ -194,7 +201,7 @@ def check_against_torch(case: Case, torch) -> None:
             for i, (output, e) in enumerate(zip(outputs, expected)):
                 assert str(e.dtype) == f"torch.{output.dtype}", f"output {i} is {output.dtype}, torch's {e.dtype}"
                 tolerance = case.tolerance.get("float64", 1e-9) if output.dtype == "float64" else 1e-5
-                close(host(output), e.detach().numpy(), tolerance, f"output {i}")
+                close(host(output), e.detach().double().numpy(), tolerance, f"output {i}")
             if case.differentiable:
                 check_gradients_against_torch(torch, case, inputs, outputs, theirs, expected)
 
@@ -291,7 +298,7 @@ def check_strict_backend(case: Case) -> None:
 
 
 def check_device(case: Case, device: str, dtype: str, order: int, tolerance: float) -> None:
-    """The same values and derivatives up to an order on a device as on the CPU, and all of them on that device."""
+    """The values and derivatives up to an order, on a device, that float64 gives on the CPU, and all of them on that device."""
     backend, place = backend_for(device)
     takes_device = "device" in inspect.signature(case.function).parameters
     for number, sample in enumerate(samples_of(case)):
@@ -309,7 +316,7 @@ def check_device(case: Case, device: str, dtype: str, order: int, tolerance: flo
             inputs = leaves(arrays, case.differentiable, backend.from_host)
             actual = derivatives(function, inputs, backend.from_host, order if case.differentiable else 1)
             if not case.random:
-                inputs = leaves(arrays, case.differentiable)
+                inputs = leaves(in_dtype(arrays, "float64"), case.differentiable)
                 here = partial(case.function, **sample.static)
                 expected = derivatives(here, inputs, order=order if case.differentiable else 1)
                 same(actual, expected, tolerance, device)

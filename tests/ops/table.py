@@ -1,6 +1,6 @@
 """One Case per public operation: what to call, on what, and what an oracle that shares no code with it says.
 
-``test_table.py`` runs every check on every case: values (float64, float32, float16, against ``reference`` and, where it is
+``test_table.py`` runs every check on every case: values (in all floating dtypes, against ``reference`` and, where it is
 installed, torch), first and second derivatives, non-contiguous inputs, unchanged inputs, dtypes, bad input, and the same
 computation on a backend whose arrays refuse to become NumPy's. A family's cases are in ``cases_<family>.py`` as ``CASES``.
 """
@@ -38,7 +38,7 @@ class Case:
         bad: (callable without arguments, exception type, pattern that its message matches) for every kind of bad input.
         without: features that the operation cannot have and checks that it cannot pass (of ``CHECKS``), each with the reason.
         keeps_dtype: whether float inputs of one dtype give outputs of that dtype.
-        tolerance: relative tolerances by dtype where the defaults (1e-9, 1e-4, 1e-2) are not apt.
+        tolerance: relative tolerances by dtype where the defaults (1e-9, 1e-4, 1e-2, 4e-2) are not apt.
         random: whether the result is a draw: then ``reference`` is None and the family's own tests check it. A random
             function that is differentiable must draw the same in each call: it sets the seed.
 
@@ -64,5 +64,5 @@ class Case:
 FEATURES = ("0-d", "empty", "broadcast")
 """A 0-d array among the inputs; an array without elements; arrays of different shapes that are broadcast."""
 
-CHECKS = ("bad", "layouts", "float16", "strict")
-"""Checks that may be excused: bad input, inputs that are not contiguous, half precision, the strict backend."""
+CHECKS = ("bad", "layouts", "reduced", "strict")
+"""Checks that may be excused: bad input, inputs that are not contiguous, float16 and bfloat16, the strict backend."""

@@ -7,6 +7,7 @@ from minigrad import Tensor, mul
 from minigrad.autograd.operation import wrap
 from minigrad.ops.pointwise import Unary
 from minigrad.testing import GradcheckError
+from tests.floats import REDUCED
 from tests.ops import checks
 from tests.ops.table import Case, Sample
 
@@ -55,9 +56,9 @@ CHECKS = {
     "features": checks.check_features,
     "values": lambda case: checks.check_values(case, "float64"),
     "float32": lambda case: checks.check_values(case, "float32"),
-    "float16": lambda case: checks.check_values(case, "float16"),
+    **{dtype: lambda case, dtype=dtype: checks.check_values(case, dtype) for dtype in REDUCED},
     "gradients in float32": lambda case: checks.check_gradient_dtypes(case, "float32"),
-    "gradients in float16": lambda case: checks.check_gradient_dtypes(case, "float16"),
+    **{f"gradients in {dtype}": lambda case, dtype=dtype: checks.check_gradient_dtypes(case, dtype) for dtype in REDUCED},
     "torch": lambda case: checks.check_against_torch(case, pytest.importorskip("torch")),
     "first derivatives": lambda case: checks.check_derivatives(case, 1),
     "second derivatives": lambda case: checks.check_derivatives(case, 2),
@@ -139,9 +140,9 @@ FAULTS = [
     ("values", operation("Reshaped", lambda self, x, out=None: (x * x * x).reshape(-1))),
     ("values", case(lambda x: (mul(x, x), x))),
     ("float32", operation("Upcast", forward_that_makes_float64)),
-    ("float16", operation("Upcast", forward_that_makes_float64)),
+    *((dtype, operation("Upcast", forward_that_makes_float64)) for dtype in REDUCED),
     ("gradients in float32", operation("UpcastGradient", backward=backward_that_makes_float64)),
-    ("gradients in float16", operation("UpcastGradient", backward=backward_that_makes_float64)),
+    *((f"gradients in {dtype}", operation("UpcastGradient", backward=backward_that_makes_float64)) for dtype in REDUCED),
     ("torch", case(lambda x: mul(x, x))),
     ("torch", operation("Off", backward=backward_off_by_a_little)),
     ("torch", operation("Forgets", backward=backward_that_forgets)),

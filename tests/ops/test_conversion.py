@@ -5,6 +5,7 @@ import pytest
 
 import minigrad
 from minigrad import tensor
+from tests.floats import REDUCED
 from tests.strict_backend import strict_backend
 
 
@@ -31,6 +32,7 @@ def test_spellings_of_to(arguments, options):
     ("method", "dtype"),
     [
         ("half", "float16"),
+        *([("bfloat16", "bfloat16")] if "bfloat16" in REDUCED else []),
         ("float", "float32"),
         ("double", "float64"),
         ("byte", "uint8"),

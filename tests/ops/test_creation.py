@@ -9,6 +9,7 @@ import pytest
 import minigrad
 from minigrad import Tensor
 from minigrad.utils import data
+from tests.floats import FLOATS
 from tests.strict_backend import strict_backend
 
 
@@ -30,7 +31,7 @@ def test_tensor_has_no_history():
     assert not minigrad.tensor(x).requires_grad
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool"])
+@pytest.mark.parametrize("dtype", [*FLOATS, "uint8", "int8", "int16", "int32", "int64", "bool"])
 def test_arrays_keep_their_dtype(dtype):
     assert minigrad.tensor(np.ones(2, dtype)).dtype == dtype
     assert minigrad.from_numpy(np.ones(2, dtype)).dtype == dtype

@@ -8,6 +8,7 @@ import pytest
 
 import minigrad
 from minigrad import Tensor, autograd, tensor
+from tests.floats import FLOATS
 
 INF, NAN = math.inf, math.nan
 
@@ -235,9 +236,12 @@ def test_lerp_is_exact_at_both_ends():
 def test_nan_to_num_replaces_by_the_dtypes_limits():
     torch = pytest.importorskip("torch")
     values = np.array([NAN, INF, -INF, 1.0])
-    for dtype in ("float16", "float32", "float64"):
+    for dtype in FLOATS:
         ours = minigrad.nan_to_num(Tensor(values.astype(dtype)))
-        assert ours.tolist() == torch.nan_to_num(torch.from_numpy(values.astype(dtype))).tolist()
+        assert (
+            ours.dtype == dtype
+            and ours.tolist() == torch.nan_to_num(torch.tensor(values, dtype=getattr(torch, dtype))).tolist()
+        )
     assert gradients(minigrad.nan_to_num, values)[0].tolist() == [0, 0, 0, 1]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import minigrad
 from minigrad import Tensor
+from tests.floats import REDUCED
 from tests.ops import checks
 from tests.ops.table import CHECKS, FEATURES
 
@@ -16,6 +17,7 @@ HERE = Path(__file__).parent
 CASES = [case for path in sorted(HERE.glob("cases_*.py")) for case in importlib.import_module(f"tests.ops.{path.stem}").CASES]
 # What says something about the tape is tested in tests/autograd, dtypes are tested in test_promotion.py.
 NOT_OPERATIONS = {"Tensor.requires_grad_", "Tensor.detach_", "ops.conversion.result_type"}
+in_reduced_precision = pytest.mark.parametrize("dtype", REDUCED)
 
 
 def cases(excuse="", **wanted):
@@ -61,9 +63,10 @@ def test_float32(case):
     checks.check_values(case, "float32")
 
 
-@cases("float16")
-def test_float16(case):
-    checks.check_values(case, "float16")
+@in_reduced_precision
+@cases("reduced")
+def test_reduced_precision(case, dtype):
+    checks.check_values(case, dtype)
 
 
 @cases(differentiable=True)
@@ -71,9 +74,10 @@ def test_gradients_in_float32(case):
     checks.check_gradient_dtypes(case, "float32")
 
 
-@cases("float16", differentiable=True)
-def test_gradients_in_float16(case):
-    checks.check_gradient_dtypes(case, "float16")
+@in_reduced_precision
+@cases("reduced", differentiable=True)
+def test_gradients_in_reduced_precision(case, dtype):
+    checks.check_gradient_dtypes(case, dtype)
 
 
 @cases(torch=True, random=False)

@@ -5,6 +5,7 @@ import pytest
 
 import minigrad
 from minigrad import optim
+from tests.floats import REDUCED
 from tests.optim import rules
 
 SHAPES = [(3, 4), (5,), (), (2, 3, 2, 2), (0, 3)]
@@ -118,7 +119,9 @@ def test_torch(kind, rule, options):
 
 
 @grid
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float16", 0.03)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 1e-4), *((dtype, 0.03 if dtype == "float16" else 0.1) for dtype in REDUCED)]
+)
 def test_other_dtypes(kind, rule, options, dtype, tolerance):
     if dtype == "float16" and kind not in (optim.SGD, optim.Lion):
         options = {**options, "eps": 0.1}  # the defaults are 0 in float16, where small squares are, too

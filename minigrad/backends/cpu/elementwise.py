@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import REDUCED
 from .threads import even, for_each
 
 BLOCK = 1 << 18
@@ -23,6 +24,7 @@ WIDTH = 1 << 9
 LONG = (1 << 12) + 1
 """The least numbers in a row that meets values per column: NumPy copies rows up to half its buffer's size, which costs as much
 again as the arithmetic."""
+_NUMBERS = (float, int, bool)
 
 
 def as_lines(arrays: tuple[np.ndarray, ...]) -> list[np.ndarray] | None:
@@ -122,8 +124,36 @@ def contiguous(x: np.ndarray) -> np.ndarray:
     return result
 
 
+def keeping_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function; of a short float and a Python number it gives that float, where NumPy gives float32 for bfloat16."""
+
+    def call(*operands: Any, **options: Any) -> Any:
+        result = function(*operands, **options)
+        for operand in operands:
+            if isinstance(operand, (np.ndarray, np.generic)) and operand.dtype in REDUCED and result.dtype.kind == "f":
+                return result.astype(operand.dtype, copy=False)
+        return result
+
+    return call
+
+
+def without_warning(comparison: np.ufunc) -> Callable[..., Any]:
+    """The function; of nan in bfloat16, NumPy would warn."""
+
+    def call(x: Any, y: Any) -> Any:
+        array = y if type(x) in _NUMBERS else x
+        if array.dtype not in REDUCED:
+            return comparison(x, y)
+        with np.errstate(invalid="ignore"):
+            return comparison(x, y)
+
+    return call
+
+
 def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
     """The function, on threads for large arrays of one floating dtype, shape and order; Python numbers may be among them."""
+
+    with_number = keeping_dtype(ufunc)
 
     def unary(x: Any, out: Any = None) -> Any:
         if type(x) is not np.ndarray or x.size < LARGE or x.dtype.kind != "f":
@@ -131,7 +161,9 @@ def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
         return _on_threads(ufunc, x, (x,), out)
 
     def binary(x: Any, y: Any, out: Any = None) -> Any:
-        array = x if type(x) is np.ndarray else y
+        array = y if type(x) in _NUMBERS else x
+        if type(x) is not type(y) and array.dtype in REDUCED:
+            return with_number(x, y, out=out)
         if type(array) is not np.ndarray or array.size < LARGE or array.dtype.kind != "f":
             return ufunc(x, y) if out is None else ufunc(x, y, out=out)
         return _on_threads(ufunc, array, (x, y), out)
@@ -143,7 +175,7 @@ def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
 
 def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], out: Any) -> Any:
     arrays = tuple(operand for operand in operands if type(operand) is np.ndarray)
-    numbers = all(type(operand) in (np.ndarray, float, int) for operand in operands)
+    numbers = all(type(operand) in (np.ndarray, *_NUMBERS) for operand in operands)
     result = np.empty_like(first) if out is None else out
     if not numbers or any(array.dtype != first.dtype for array in (*arrays, result)):
         return ufunc(*operands, out=out)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import REDUCED
 from ..generic.indexing import IndexingKernels
 
 _CHUNK = 1 << 18  # places whose flat index is in memory at one time
@@ -23,7 +24,7 @@ class CPUIndexingKernels(IndexingKernels):
         if any(not isinstance(item, slice) and item.dtype == np.bool_ for item in index):
             target[index] += values  # a mask names no place twice
             return
-        wide = target.dtype != np.float16
+        wide = target.dtype not in REDUCED
         in_place = wide and target.flags.c_contiguous
         flat = target.reshape(-1) if in_place else np.zeros(target.size, target.dtype if wide else np.float32)
         parts = flat_index(target.shape, index)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import REDUCED
 from ..generic.linear import LinearKernels
 from .blas import PART, product
 from .blas_threads import one_blas_thread
@@ -17,11 +18,14 @@ TINY = 1 << 15
 
 
 class CPULinearKernels(LinearKernels):
-    """BLAS has no float16: those products are computed in float32 and rounded once."""
+    """BLAS has no short floats: those products are computed in float32 and rounded once."""
+
+    quiet: Any
 
     def matmul(self, a: Any, b: Any) -> Any:
-        if a.dtype == np.float16:
-            return self.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
+        if a.dtype in REDUCED:
+            with self.quiet():  # what is too large is inf
+                return self.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
         if a.size * b.shape[-1] < TINY or a.dtype.kind != "f":
             return np.matmul(a, b)
         if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import REDUCED
 from ..generic.loss import LossKernels
 
 
@@ -41,4 +42,4 @@ class CPULossKernels(LossKernels):
 
 def _is_plain(x: Any, weight: Any, ignore_index: int | None, smoothing: float) -> bool:
     """Whether the loss is the mere negative log likelihood of every sample."""
-    return ignore_index is None and weight is None and not smoothing and x.ndim == 2 and x.dtype != np.float16
+    return ignore_index is None and weight is None and not smoothing and x.ndim == 2 and x.dtype not in REDUCED

@@ -3,7 +3,7 @@
 Every pass over the memory costs more than the arithmetic, so there are two passes in each direction: one for the sums,
 one for the result. Rows are joined until they are long enough for NumPy's loops (``elementwise.LONG``). Column sums are
 products with ones, BLAS's being the faster sum.
-Other axes, other memory orders and float16 are left to the generic kernels.
+Other axes, other memory orders and short floats are left to the generic kernels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import REDUCED
 from ..generic.normalization import NormalizationKernels
 from .elementwise import LONG, copy, ones, repeated, rows_in_one
 from .special import keep_positive_into
@@ -100,7 +101,7 @@ def _all_but_channels(x: np.ndarray, axes: tuple[int, ...]) -> bool:
 
 def _as_matrix(x: np.ndarray) -> Any:
     """Memory (N, C, ...) with channels last as (rows, k·C), a view; None if it lies in another order, or is of halves."""
-    if x.ndim < 2 or x.size == 0 or x.dtype == np.float16:
+    if x.ndim < 2 or x.size == 0 or x.dtype in REDUCED:
         return None
     last = x.transpose(_CHANNELS_LAST[x.ndim])
     if not last.flags.c_contiguous:

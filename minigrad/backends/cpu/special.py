@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...dtypes import accumulated_in
 from ..generic.special import SpecialKernels
 from .elementwise import LARGE, as_lines, by_first_dim, in_blocks, ones
 
@@ -15,14 +16,10 @@ class CPUSpecialKernels(SpecialKernels):
     """The error function, and masks."""
 
     def erf(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        from scipy import special
-
-        return special.erf(x, out=np.empty_like(x) if out is None else out)
+        return self._by_scipy("erf", x, out)
 
     def erfc(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        from scipy import special
-
-        return special.erfc(x, out=np.empty_like(x) if out is None else out)
+        return self._by_scipy("erfc", x, out)
 
     def keep(self, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
         if x.ndim == 0 or x.shape != mask.shape:
@@ -51,6 +48,12 @@ class CPUSpecialKernels(SpecialKernels):
         else:
             by_first_dim(lambda here: keep_positive_into(*(array[here] for array in lying)), lying[2])
         return result
+
+    def _by_scipy(self, name: str, x: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        from scipy import special
+
+        wide = x.astype(accumulated_in(x.dtype), copy=False)  # SciPy has no function for bfloat16
+        return getattr(special, name)(wide, out=np.empty_like(x) if out is None else out)
 
 
 def keep_into(x: np.ndarray, mask: np.ndarray, out: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ...dtypes import accumulated_in
 from ..generic.windows import Padding, Pair, count
 from .elementwise import contiguous
 from .threads import even, for_each, scratch
@@ -31,8 +32,8 @@ def channels_first(x: np.ndarray) -> np.ndarray:
 
 
 def wide(x: np.ndarray) -> Any:
-    """The array in a dtype in which sums are exact enough, and matrix products fast: float16 becomes float32."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+    """The array in a dtype in which sums are exact enough, and matrix products fast: short floats become float32."""
+    return x.astype(accumulated_in(x.dtype), copy=False)
 
 
 class Axis(NamedTuple):

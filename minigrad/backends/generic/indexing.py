@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...dtypes import FLOATING, accumulated_in
+
 
 class IndexingKernels:
     """What a device may do better than its NumPy-like namespace."""
@@ -28,11 +30,12 @@ class IndexingKernels:
         return x[index]
 
     def index_add(self, target: Any, index: tuple[Any, ...], values: Any) -> None:
-        """``target[index] += values``, in which every one of several equal places counts; float16 is added in float32."""
+        """``target[index] += values``, in which every one of several equal places counts; short floats are added in float32."""
         if target.dtype.itemsize >= 4:
             self.xp.add.at(target, index, values)
             return
-        wide = "float32" if target.dtype.kind == "f" else "int32"  # CuPy has no add.at for smaller integers and bools
+        # CuPy has no add.at for smaller integers and bools.
+        wide = accumulated_in(target.dtype) if target.dtype in FLOATING else "int32"
         total = self.xp.zeros(target.shape, dtype=wide)
         self.xp.add.at(total, index, values.astype(wide))
         target += total.astype(target.dtype)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...dtypes import accumulated_in
+
 
 class LossKernels:
     """The loss and its gradient, and the shares and weights that they imply."""
@@ -19,7 +21,7 @@ class LossKernels:
     def cross_entropy(self, x: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float) -> tuple[Any, Any]:
         """The losses (N, ...), 0 where the target is ``ignore_index``, and the scores' logsumexp (N, 1, ...)."""
         xp, C = self.xp, x.shape[1]
-        wide = x.astype(xp.result_type(x.dtype, "float32"), copy=False)
+        wide = x.astype(accumulated_in(x.dtype), copy=False)
         with self.quiet():
             largest = xp.max(wide, axis=1, keepdims=True)
             shifted = wide - largest
@@ -52,16 +54,16 @@ class LossKernels:
         """
         if weight is None and ignore_index is None:
             return self.xp.mean(loss), target.size or float("nan")
-        dtype = self.xp.result_type(loss.dtype, "float32")
+        dtype = accumulated_in(loss.dtype)
         total = self.xp.sum(self.class_weights(target, weight, ignore_index, dtype))
         with self.quiet():
             mean = self.xp.sum(loss.astype(dtype, copy=False)) / total
         return mean.astype(loss.dtype), total
 
     def class_shares(self, x: Any, target: Any, weight: Any, ignore_index: int | None, smoothing: float) -> Any:
-        """How much every class counts at every place, (N, C, ...), in float32 for float16."""
+        """How much every class counts at every place, (N, C, ...), in float32 for short floats."""
         xp, C = self.xp, x.shape[1]
-        dtype = xp.result_type(x.dtype, "float32")
+        dtype = accumulated_in(x.dtype)
         is_target = self._along_classes(xp.arange(C), x.ndim) == target[:, None]
         shares = is_target * ((1 - smoothing) * self.class_weights(target, weight, ignore_index, dtype))[:, None]
         if smoothing:

@@ -1,12 +1,14 @@
 """Normalization: values less their mean, over their standard deviation, over some axes: batch, layer and group norm alike.
 
 Weight and bias have as many dims as the values, and broadcast to them. Means and variances keep the axes with size 1; of
-float16 they are float32.
+short floats they are float32.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from ...dtypes import accumulated_in
 
 
 class NormalizationKernels:
@@ -18,7 +20,7 @@ class NormalizationKernels:
 
     def moments(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         """The mean and the variance (of all: divided by n) over some axes."""
-        wide = x.astype(self.xp.result_type(x.dtype, "float32"), copy=False)
+        wide = x.astype(accumulated_in(x.dtype), copy=False)
         mean = self.xp.sum(wide, axis=axes, keepdims=True) / count(x, axes)
         centered = wide - mean
         return mean, self.xp.sum(centered * centered, axis=axes, keepdims=True) / count(x, axes)

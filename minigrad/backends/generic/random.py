@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import REDUCED, accumulated_in
+
 _WORDS = 13  # counter (4), key (2), buffer (4), place in the buffer, and a spare half word with its flag
 
 
@@ -53,14 +55,15 @@ class RandomKernels:
 
     def random_uniform(self, stream: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         """Floats from 0 (inclusive) to 1 (exclusive)."""
-        if dtype == np.float16:  # a float32 just below 1 would round to 1
-            return self.from_drawn((stream.integers(0, 2048, shape, np.uint16) / np.float32(2048)).astype(dtype))
+        if dtype in REDUCED:  # a float32 just below 1 would round to 1
+            steps = 2048 if dtype == np.float16 else 256
+            return self.from_drawn((stream.integers(0, steps, shape, np.uint16) / np.float32(steps)).astype(dtype))
         return self.from_drawn(stream.random(shape, dtype))
 
     def random_normal(self, stream: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         """Floats with mean 0 and variance 1."""
-        drawn_in = np.float32 if dtype == np.float16 else dtype
-        return self.from_drawn(np.asarray(stream.standard_normal(shape, drawn_in)).astype(dtype, copy=False))
+        drawn = stream.standard_normal(shape, accumulated_in(dtype))
+        return self.from_drawn(np.asarray(drawn).astype(dtype, copy=False))
 
     def random_integers(self, stream: Any, low: int, high: int, shape: tuple[int, ...]) -> Any:
         """Integers (int64) from low (inclusive) to high (exclusive)."""

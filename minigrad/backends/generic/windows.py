@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...dtypes import accumulated_in
+
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 """Rows before and after, columns before and after; a negative number cuts off instead."""
@@ -28,8 +30,8 @@ class WindowKernels:
     as_strided: Any
 
     def wide(self, array: Any) -> Any:
-        """The array in a dtype that sums can be kept in: float16 becomes float32."""
-        return array.astype(self.xp.result_type(array.dtype, "float32"), copy=False)
+        """The array in a dtype that sums can be kept in: short floats become float32."""
+        return array.astype(accumulated_in(array.dtype), copy=False)
 
     def padded(self, x: Any, padding: Padding, fill: float) -> Any:
         """(N, C, H, W) -> (N, top + H + bottom, left + W + right, C)."""

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ...dtypes import REDUCED
 from .field import ReceptiveField, union
 from .strides import Shape, broadcast, contiguous, copied_order, in_order, is_contiguous, memory_order, resolved, seen_as
 
@@ -174,7 +175,7 @@ def elementwise(ufunc: Any, *operands: Any, out: Any = None) -> Any:
         ValueError: if the shapes do not broadcast; TypeError if the function, or ``out``, does not take the dtypes.
     """
     arrays = [operand for operand in operands if isinstance(operand, MetaArray)]
-    dtypes = _result_dtypes(ufunc, *map(_kind, operands))
+    dtypes = result_dtypes(ufunc, *map(kind_of, operands))
     if out is not None:
         shape = broadcast([array.shape for array in arrays]) if arrays else ()
         if broadcast([shape, out.shape]) != out.shape or not np.can_cast(dtypes[0], out.dtype, "same_kind"):
@@ -198,7 +199,7 @@ def from_broadcast(arrays: list[MetaArray], dtype: Any) -> MetaArray:
     return result
 
 
-def _kind(operand: Any) -> Any:
+def kind_of(operand: Any) -> Any:
     """What NumPy's promotion sees of an operand: a dtype, or the type of a Python number, which is weak."""
     if isinstance(operand, (MetaArray, np.generic)):
         return operand.dtype
@@ -211,9 +212,12 @@ def _kind(operand: Any) -> Any:
 
 
 @cache
-def _result_dtypes(ufunc: np.ufunc, *kinds: Any) -> tuple[np.dtype, ...]:
+def result_dtypes(ufunc: np.ufunc, *kinds: Any) -> tuple[np.dtype, ...]:
     if all(kind in (int, float) for kind in kinds):
         kinds = tuple(map(np.dtype, kinds))
+    reduced = next((kind for kind in kinds if kind in REDUCED), None)
+    if reduced is not None:  # beside a number it keeps its dtype, which NumPy would not do with bfloat16
+        kinds = tuple(reduced if kind in (int, float) else kind for kind in kinds)
     return ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout))[ufunc.nin :]
 
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .array import NO_VALUES, MetaArray, elementwise, from_broadcast, like, reached
+from .array import NO_VALUES, MetaArray, elementwise, from_broadcast, kind_of, like, reached, result_dtypes
 from .field import WHOLE, through_reduction, union
 from .strides import Shape, broadcast, contiguous, in_order, memory_order
 
@@ -166,7 +166,7 @@ class Namespace:
     @staticmethod
     def where(condition: Any, a: Any, b: Any) -> MetaArray:
         arrays = [x for x in (condition, a, b) if isinstance(x, MetaArray)]
-        return from_broadcast(arrays, Namespace.result_type(a, b))
+        return from_broadcast(arrays, result_dtypes(np.add, kind_of(a), kind_of(b))[0])
 
     @staticmethod
     def clip(x: MetaArray, low: Any, high: Any, out: Any = None) -> MetaArray:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import ops
 from ..._tensor import Tensor
+from ...dtypes import FLOATING
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -74,7 +75,9 @@ def default_convert(data: Any) -> Any:
 
 def _is_array(value: Any) -> bool:
     """Whether it is a tensor, or an array or scalar of numbers from elsewhere."""
-    return isinstance(value, Tensor) or (hasattr(value, "__array_interface__") and value.dtype.kind in "fiub")
+    if isinstance(value, Tensor):
+        return True
+    return hasattr(value, "__array_interface__") and (value.dtype.kind in "iub" or value.dtype in FLOATING)
 
 
 def _both_numbers(a: Any, b: Any) -> bool:
