@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, BinaryIO, Literal
 
 from ..backends import backend_for
@@ -68,8 +69,9 @@ def load(
     """Load what ``minigrad.save`` or ``torch.save`` wrote, in any of torch's formats, without torch, or a safetensors file.
 
     The file's content says which format it has. Nothing in it is run: it can only ask for plain data and tensors, and
-    for no more than ``limits`` allows. bfloat16 is read as float32. Attributes that were set on a tensor are left out.
-    A safetensors file gives a dict of names to Tensors.
+    for no more than ``limits`` allows. Attributes that were set on a tensor are left out. A safetensors file gives a
+    dict of names to Tensors. Where ml_dtypes is not installed, minigrad has no bfloat16: such tensors are read as
+    float32, with the same values, and a warning says so.
 
     Refused are whole networks and TorchScript archives, tensors that are complex, sparse, quantized, on the meta device
     or of a dtype that minigrad lacks, bare storages, and objects of other classes than Python's plain data.
@@ -81,10 +83,10 @@ def load(
         weights_only: True; the argument is here for PyTorch's users.
         mmap: map the file, whose name ``f`` must be, and read of its tensors only what is looked at. Writing to a
             tensor never changes the file. The elements' checksums are not compared, and what is stored in another way
-            than it is used (bfloat16, bool, big-endian, not aligned) is read at once. On POSIX the file may be deleted
-            or replaced by another of its name, as ``minigrad.save`` does it, but must not be cut or written to: tensors
-            may change with it, and a look behind its end kills the process (SIGBUS). Windows keeps it from being
-            replaced. The legacy formats of torch cannot be mapped.
+            than it is used (bool, big-endian, not aligned, bfloat16 read as float32) is read at once. On POSIX the file
+            may be deleted or replaced by another of its name, as ``minigrad.save`` does it, but must not be cut or
+            written to: tensors may change with it, and a look behind its end kills the process (SIGBUS). Windows keeps
+            it from being replaced. The legacy formats of torch cannot be mapped.
         unknown: what becomes of names that the file has and minigrad does not know, as training checkpoints may have
             beside the tensors (NumPy's scalars, ``argparse.Namespace``): ``"refuse"`` the file, or put an inert
             ``minigrad.io.Placeholder`` in the place of everything that would be made with them. What has no such name
@@ -122,12 +124,17 @@ def load(
     maker = DeviceTensorMaker(device, placeholders=unknown == "placeholder")
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as stream:
-            return load_stream(stream, f"load: {os.fspath(f)}", maker, limits or Limits(), mmap)
-    if not (hasattr(f, "read") and hasattr(f, "seek")):
+            loaded = load_stream(stream, f"load: {os.fspath(f)}", maker, limits or Limits(), mmap)
+    elif not (hasattr(f, "read") and hasattr(f, "seek")):
         raise TypeError(f"load: expected a file's name or a binary stream that can seek, got a {type(f).__name__}")
-    if mmap:
+    elif mmap:
         raise TypeError(f"load: expected a file's name with mmap=True, got a {type(f).__name__}")
-    return load_stream(f, "load", maker, limits or Limits())
+    else:
+        loaded = load_stream(f, "load", maker, limits or Limits())
+    if maker.widened:
+        problem = f"bfloat16 tensors that were read as float32, as ml_dtypes is not installed: {maker.widened}"
+        warnings.warn(f"load: {problem} (pip install 'minigrad[bfloat16]' keeps their dtype)", stacklevel=2)
+    return loaded
 
 
 def load_stream(stream: BinaryIO, prefix: str, maker: DeviceTensorMaker, limits: Limits, mmap: bool = False) -> Any:

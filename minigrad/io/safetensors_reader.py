@@ -84,7 +84,7 @@ def read(stream: BinaryIO, maker: TensorMaker, limits: Limits, mapping: np.ndarr
         if info.type is None:
             result[info.name] = placeholder(info, maker)
         else:
-            budget.spend_tensor((info.end - info.begin) * (2 if info.type.widened else 1))
+            budget.spend_tensor(math.prod(info.shape) * info.type.loaded_dtype.itemsize)
     for info in sorted(header.tensors.values(), key=lambda info: info.begin):
         if info.type is not None:
             result[info.name] = read_tensor(stream, info, info.type, header.data_start, maker, mapping)
@@ -201,7 +201,7 @@ def tensor_info(name: str, fields: Any) -> TensorInfo:
             raise CheckpointError("expected the offsets of a beginning and an end, got others")
         for number in (*shape, *offsets):
             check_number(number)
-        widest = max(bits, 8 * TYPES[dtype].loaded_itemsize) if dtype in TYPES else bits
+        widest = max(bits, 8 * TYPES[dtype].loaded_dtype.itemsize) if dtype in TYPES else bits
         if math.prod(max(size, 1) for size in shape) * widest > 8 * LARGEST_ARRAY_BYTES:
             raise CheckpointError(f"expected a tensor of at most {LARGEST_ARRAY_BYTES} bytes, got shape {tuple(shape)}")
         begin, end = offsets

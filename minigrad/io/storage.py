@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import dtypes
 from .errors import CheckpointError, quoted
 
 LARGEST_ARRAY_BYTES = 2**62
@@ -21,7 +22,7 @@ class StorageType:
     Args:
         name: the class, such as ``FloatStorage``.
         dtype: what the bytes in the file are.
-        widened: True for bfloat16, which NumPy lacks: the upper half of a float32, and read as one.
+        widened: True for bfloat16 where minigrad has none: the upper half of a float32, and read as one.
     """
 
     name: str
@@ -33,9 +34,9 @@ class StorageType:
         return "bfloat16" if self.widened else self.dtype.name
 
     @property
-    def loaded_itemsize(self) -> int:
-        """How many bytes an element has in memory."""
-        return 4 if self.widened else self.dtype.itemsize
+    def loaded_dtype(self) -> np.dtype:
+        """What the elements are in memory."""
+        return dtypes.float32 if self.widened else self.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,17 @@ class TensorRecord:
     is_parameter: bool = False
 
 
+BFLOAT16_STORAGE = (
+    StorageType("BFloat16Storage", dtypes.bfloat16)
+    if hasattr(dtypes, "bfloat16")
+    else StorageType("BFloat16Storage", np.dtype("uint16"), widened=True)
+)
 # minigrad's dtypes, by the names of torch's storage classes for them.
 STORAGE_TYPES = {
     "DoubleStorage": StorageType("DoubleStorage", np.dtype("float64")),
     "FloatStorage": StorageType("FloatStorage", np.dtype("float32")),
     "HalfStorage": StorageType("HalfStorage", np.dtype("float16")),
-    "BFloat16Storage": StorageType("BFloat16Storage", np.dtype("uint16"), widened=True),
+    "BFloat16Storage": BFLOAT16_STORAGE,
     "LongStorage": StorageType("LongStorage", np.dtype("int64")),
     "IntStorage": StorageType("IntStorage", np.dtype("int32")),
     "ShortStorage": StorageType("ShortStorage", np.dtype("int16")),
@@ -91,7 +97,8 @@ def decode_elements(stored: np.ndarray, type: StorageType, byte_order: Literal["
         return wide.view(np.float32)
     if type.dtype == np.dtype(bool):
         return stored != 0  # NumPy relies on a bool's byte being 0 or 1; a file may have anything
-    return elements.astype(type.dtype, copy=not elements.flags.aligned)
+    # The view is for bfloat16, which has other objects of the same byte order: a Tensor's dtype may be compared by identity.
+    return elements.astype(type.dtype, copy=not elements.flags.aligned).view(type.dtype)
 
 
 def check_whole_numbers(what: str, numbers: tuple) -> None:

@@ -38,11 +38,13 @@ class DeviceTensorMaker:
         self.device = device
         self.placeholders = placeholders
         self.moved: dict[tuple, tuple[np.ndarray, Tensor]] = {}
+        self.widened = 0  # how many of the tensors that it made were bfloat16 in the file, and are not here
 
     def placeholder(self, name: str) -> Placeholder | None:
         return Placeholder(name) if self.placeholders else None
 
     def tensor(self, array: np.ndarray, requires_grad: bool, storage: Storage) -> Tensor:
+        self.widened += storage.type.widened
         tensor = Tensor(array)
         if self.device.type != "cpu":
             window = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)

@@ -42,6 +42,7 @@ class TensorMaker(Protocol):
 WHAT_IS_MISSING = {
     "ComplexFloatStorage": "minigrad has no complex tensors",
     "ComplexDoubleStorage": "minigrad has no complex tensors",
+    "bfloat16": "minigrad has bfloat16 only where ml_dtypes is installed",
     "_rebuild_tensor_v3": "minigrad has no tensors of uint16, uint32, uint64 or float8",
     "_rebuild_sparse_tensor": "minigrad has no sparse tensors",
     "_rebuild_qtensor": "minigrad has no quantized tensors",
@@ -132,7 +133,7 @@ class TorchNames:
         if requires_grad:
             check_floating(storage.type.dtype_name)
         array = window(storage.elements, offset, sizes, strides)
-        self.budget.spend_tensor(array.nbytes)
+        self.budget.spend_tensor(array.size * storage.type.loaded_dtype.itemsize)
         return self.maker.tensor(array, requires_grad, storage)
 
     def parameter(self, tensor: Any, requires_grad: Any, backward_hooks: Any) -> Any:

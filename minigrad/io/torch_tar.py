@@ -160,7 +160,7 @@ class Tensors:
             raise CheckpointError(f"expected the number of a tensor, got {quoted(identifier)}")
         if identifier not in self.made:
             window = self.windows[identifier]
-            storage = Storage("no storage", window.type, np.empty(0, window.type.dtype))
+            storage = Storage("no storage", window.type, np.empty(0, window.type.loaded_dtype))
             if window.storage is not None:
                 storage = self.storages.load(window.storage)
             if storage.type is not window.type:

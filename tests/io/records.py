@@ -1,6 +1,7 @@
 """What the tests of reading share: tensors as plain records, and the ways in which a tensor may lie in its storage."""
 
 import numpy as np
+import pytest
 
 from minigrad.io.storage import TensorRecord
 
@@ -38,6 +39,13 @@ LAYOUTS = {
     "empty 3-d": lambda torch: torch.zeros(3, 0, 2),
     "empty slice": lambda torch: torch.arange(10)[10:],
 }
+
+
+def as_array(tensor):
+    """A torch tensor's elements, as what minigrad has for its dtype: torch makes no array of bfloat16."""
+    torch = pytest.importorskip("torch")
+    tensor = tensor.detach()
+    return tensor.view(torch.int16).numpy().view("bfloat16") if tensor.dtype == torch.bfloat16 else tensor.numpy()
 
 
 def check_layout(array, tensor):

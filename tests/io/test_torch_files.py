@@ -15,7 +15,7 @@ from minigrad.io import CheckpointError, load
 from minigrad.io.pickle_writer import Call, Name, Persistent, PickleWriter
 from minigrad.io.storage import STORAGE_TYPE_OF, TensorRecord
 from minigrad.nn.parameter import Parameter
-from tests.io.records import LAYOUTS, check_layout
+from tests.io.records import LAYOUTS, as_array, check_layout
 
 DTYPES = sorted(dtype.name for dtype in STORAGE_TYPE_OF)
 
@@ -44,13 +44,13 @@ def load_torch(torch, write_records):
 
 
 def same(a, b):
-    """Equal in type and value; a record equals a torch tensor, or a record, of its elements and strides."""
+    """Equal in type and value, tensors in each bit; a record equals a torch tensor, or a record, of its bits and strides."""
     if isinstance(a, TensorRecord):
         if not isinstance(b, TensorRecord):
-            b = TensorRecord(b.detach().numpy(), b.requires_grad, type(b).__name__ == "Parameter")
+            b = TensorRecord(as_array(b), b.requires_grad, type(b).__name__ == "Parameter")
         return (
             (a.requires_grad, a.is_parameter, a.array.dtype) == (b.requires_grad, b.is_parameter, b.array.dtype)
-            and np.array_equal(a.array, b.array, equal_nan=a.array.dtype.kind == "f")
+            and (a.array.shape, a.array.tobytes()) == (b.array.shape, b.array.tobytes())
             and (a.array.size == 0 or a.array.strides == b.array.strides)
         )
     if type(a) is not type(b):
@@ -70,16 +70,8 @@ def test_every_dtype_is_read(torch, read_torch, dtype):
     tensor = torch.arange(-3, 5).to(getattr(torch, dtype))
     record = read_torch(tensor)
     assert record.array.dtype == np.dtype(dtype)
-    assert np.array_equal(record.array, tensor.numpy())
+    assert np.array_equal(record.array, as_array(tensor))
     assert record.array.flags.writeable
-
-
-def test_bfloat16_is_read_as_float32(torch, read_torch):
-    tensor = torch.tensor([0.0, -0.0, 1.0, -2.5, 3.3895e38, 1e-40, float("inf"), float("nan")], dtype=torch.bfloat16)
-    array = read_torch(tensor).array
-    assert array.dtype == np.float32
-    assert np.array_equal(array.view(np.uint32), tensor.float().numpy().view(np.uint32))
-    assert np.array_equal(read_torch(tensor[:6].reshape(2, 3).T).array, tensor[:6].reshape(2, 3).T.float().numpy())
 
 
 @pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
@@ -249,7 +241,11 @@ SCALARS = st.one_of(
     st.binary(max_size=5),
 )
 KEYS = st.one_of(st.text(max_size=3), st.integers(-3, 300), st.tuples(st.integers(0, 9), st.text(max_size=1)))
-ARRAYS = hnp.arrays(st.sampled_from(DTYPES), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+# hypothesis takes bfloat16 for raw bytes.
+ARRAYS = st.sampled_from(DTYPES).flatmap(
+    lambda dtype: hnp.arrays("uint16" if dtype == "bfloat16" else dtype, SHAPES).map(lambda array: array.view(dtype))
+)
 RECORDS = st.builds(lambda array: TensorRecord(array.T), ARRAYS)
 VALUES = st.recursive(
     SCALARS | RECORDS,

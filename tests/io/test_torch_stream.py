@@ -26,7 +26,7 @@ from tests.io.old_formats import (
     pickled,
     storage_id,
 )
-from tests.io.records import LAYOUTS, RecordMaker, check_layout
+from tests.io.records import LAYOUTS, RecordMaker, as_array, check_layout
 from tests.strict_backend import strict_backend
 
 DTYPES = sorted(dtype.name for dtype in STORAGE_TYPE_OF)
@@ -63,13 +63,8 @@ def test_every_dtype(torch, read_torch, dtype):
     tensor = torch.arange(-3, 5).to(getattr(torch, dtype))
     array = read_torch(tensor).array
     assert array.dtype == np.dtype(dtype)
-    assert np.array_equal(array, tensor.numpy())
+    assert np.array_equal(array, as_array(tensor))
     assert array.flags.writeable
-
-
-def test_bfloat16_is_read_as_float32(torch, read_torch):
-    tensor = torch.tensor([0.0, -0.0, 1.0, -2.5, 3.3895e38, 1e-40, float("inf"), float("nan")], dtype=torch.bfloat16)
-    assert np.array_equal(read_torch(tensor).array.view(np.uint32), tensor.float().numpy().view(np.uint32))
 
 
 @pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
@@ -98,7 +93,7 @@ def test_training_checkpoint(torch, read_torch):
 def test_ties_parameters_and_devices(torch, tmp_path):
     base = torch.arange(12.0).reshape(3, 4)
     path = tmp_path / "old.pt"
-    value = {"base": base, "again": base, "row": base[1], "p": torch.nn.Parameter(base.clone()), "half": base.bfloat16()}
+    value = {"base": base, "again": base, "row": base[1], "p": torch.nn.Parameter(base.clone()), "half": base.half()}
     torch.save(value, path, _use_new_zipfile_serialization=False)
     result = load(path)
     assert result["again"] is result["base"]
