@@ -81,7 +81,7 @@ def set_default_dtype(dtype: Any) -> None:
     global _default
     dtype = as_dtype(dtype)
     if dtype not in FLOATING:
-        raise TypeError(f"set_default_dtype: expected float16, float32 or float64, got {dtype}")
+        raise TypeError(f"set_default_dtype: expected a floating dtype, got {dtype}")
     _default = dtype
 
 

@@ -53,6 +53,7 @@ EMULATED_VECTORS(unsigned, uint)
 extern "C" char __start_emulated_shared[] __attribute__((weak)), __stop_emulated_shared[] __attribute__((weak));
 
 struct __half;
+struct __nv_bfloat16;
 
 namespace emulation {
 
@@ -291,7 +292,7 @@ EMULATED_CALLBACK __asan_handle_no_return() {}
 
 namespace emulation {
 
-// A type as text: p and what it points to, or f, i or s for a struct, and the size.
+// A type as text: p and what it points to, or f, b for bfloat16, i, or s for a struct, and the size.
 template <class Type> EMULATOR void describe_type(char*& end) {
     if constexpr (std::is_pointer_v<Type>) {
         *end++ = 'p';
@@ -299,7 +300,8 @@ template <class Type> EMULATOR void describe_type(char*& end) {
         if constexpr (!std::is_void_v<To>) describe_type<To>(end);
     } else {
         constexpr bool is_float = std::is_floating_point_v<Type> || std::is_same_v<Type, __half>;
-        char kind = is_float ? 'f' : std::is_integral_v<Type> ? 'i' : 's';
+        constexpr bool is_bfloat16 = std::is_same_v<Type, __nv_bfloat16>;
+        char kind = is_float ? 'f' : is_bfloat16 ? 'b' : std::is_integral_v<Type> ? 'i' : 's';
         end += sprintf(end, "%c%zu", kind, sizeof(Type));
     }
 }

@@ -106,7 +106,7 @@ def _built(code, options):
 def _translated(code, options):
     """The text for g++: the header in front, which does not see the options' macros, and a table of the kernels behind."""
     defines = ["#define " + option[2:].replace("=", " ", 1) for option in options if option.startswith("-D")]
-    body = re.sub(r"#\s*include\s*<cuda_fp16\.h>", "", code)
+    body = re.sub(r"#\s*include\s*<cuda_(fp16|bf16)\.h>", "", code)
     body = DYNAMIC.sub(r"static \1* const \2 = (\1*)emulation::dynamic_shared;", body)
     body = re.sub(r"(__shared__\s+)alignas\b", r"\1__align__", body)  # g++ wants alignas in front
     expanded = _run([compiler(), "-E", "-P", "-x", "c++", "-"], "\n".join([*defines, body]))
@@ -204,6 +204,8 @@ class Function:
 
 def _kind(dtype):
     """How the header describes a number."""
+    if dtype.name == "bfloat16":
+        return "b2"
     return f"{'i' if dtype.kind in 'iub' else dtype.kind}{dtype.itemsize}"
 
 
@@ -217,4 +219,6 @@ def _may_point_to(kind, dtype):
 def _meaning(kind):
     if kind[0] == "p":
         return "an array" + (f" of {_meaning(kind[1:])}s" if kind[1:] else "")
+    if kind[0] == "b":
+        return "bfloat16"
     return f"{int(kind[1:]) * 8}-bit " + {"f": "float", "i": "integer", "s": "struct"}[kind[0]]

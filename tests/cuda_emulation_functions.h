@@ -78,29 +78,54 @@ struct __half {
 };
 using half = __half;
 
+// The upper half of a float, rounded to the nearest one, ties to even; a nan becomes CUDA's.
+struct __nv_bfloat16 {
+    unsigned short bits;
+    __nv_bfloat16() = default;
+    template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>> __nv_bfloat16(Number x) {
+        float number = float(x);
+        unsigned word;
+        memcpy(&word, &number, 4);
+        bits = isnan(number) ? 0x7fff : (word + 0x7fff + (word >> 16 & 1)) >> 16;
+    }
+    operator float() const {
+        unsigned word = unsigned(bits) << 16;
+        float number;
+        memcpy(&number, &word, 4);
+        return number;
+    }
+};
+
 inline float __half2float(__half x) { return x; }
 inline __half __float2half(float x) { return x; }
 inline __half __float2half_rn(float x) { return x; }
 inline __half __double2half(double x) { return x; }
-#define EMULATED_HALF(op) \
-    inline __half operator op(__half a, __half b) { return float(a) op float(b); } \
-    inline __half& operator op##=(__half& a, __half b) { return a = a op b; }
-EMULATED_HALF(+)
-EMULATED_HALF(-)
-EMULATED_HALF(*)
-EMULATED_HALF(/)
-#undef EMULATED_HALF
-inline __half operator-(__half a) { return -float(a); }
-#define EMULATED_HALF(op) \
-    inline bool operator op(__half a, __half b) { return float(a) op float(b); }
-EMULATED_HALF(<)
-EMULATED_HALF(<=)
-EMULATED_HALF(>)
-EMULATED_HALF(>=)
-EMULATED_HALF(==)
-EMULATED_HALF(!=)
-#undef EMULATED_HALF
-inline bool __hisnan(__half x) { return isnan(float(x)); }
+inline float __bfloat162float(__nv_bfloat16 x) { return x; }
+inline __nv_bfloat16 __float2bfloat16(float x) { return x; }
+inline __nv_bfloat16 __float2bfloat16_rn(float x) { return x; }
+#define EMULATED_ARITHMETIC(type, op) \
+    inline type operator op(type a, type b) { return float(a) op float(b); } \
+    inline type& operator op##=(type& a, type b) { return a = a op b; }
+#define EMULATED_COMPARISON(type, op) \
+    inline bool operator op(type a, type b) { return float(a) op float(b); }
+#define EMULATED_SHORT_FLOAT(type) \
+    EMULATED_ARITHMETIC(type, +) \
+    EMULATED_ARITHMETIC(type, -) \
+    EMULATED_ARITHMETIC(type, *) \
+    EMULATED_ARITHMETIC(type, /) \
+    inline type operator-(type a) { return -float(a); } \
+    EMULATED_COMPARISON(type, <) \
+    EMULATED_COMPARISON(type, <=) \
+    EMULATED_COMPARISON(type, >) \
+    EMULATED_COMPARISON(type, >=) \
+    EMULATED_COMPARISON(type, ==) \
+    EMULATED_COMPARISON(type, !=) \
+    inline bool __hisnan(type x) { return isnan(float(x)); }
+EMULATED_SHORT_FLOAT(__half)
+EMULATED_SHORT_FLOAT(__nv_bfloat16)
+#undef EMULATED_ARITHMETIC
+#undef EMULATED_COMPARISON
+#undef EMULATED_SHORT_FLOAT
 
 #define EMULATED_EXTREMES(type) \
     inline type min(type a, type b) { return b < a ? b : a; } \
@@ -142,6 +167,8 @@ inline long long __double_as_longlong(double x) { return emulated_bits<long long
 inline double __longlong_as_double(long long x) { return emulated_bits<double>(x); }
 inline unsigned short __half_as_ushort(__half x) { return emulated_bits<unsigned short>(x); }
 inline __half __ushort_as_half(unsigned short x) { return emulated_bits<__half>(x); }
+inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 x) { return x.bits; }
+inline __nv_bfloat16 __ushort_as_bfloat16(unsigned short x) { return emulated_bits<__nv_bfloat16>(x); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned long long)a * b >> 32; }
 inline int __mulhi(int a, int b) { return (long long)a * b >> 32; }
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) { return (unsigned __int128)a * b >> 64; }
@@ -206,6 +233,9 @@ inline void mma_m16n8k8_tf32(float (&d)[4], const unsigned (&a)[4], const unsign
 }
 inline void mma_m16n8k16_f16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     emulation::multiply<2>(d, a, b, [](unsigned word, int j) { return float(__ushort_as_half(word >> 16 * j)); });
+}
+inline void mma_m16n8k16_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    emulation::multiply<2>(d, a, b, [](unsigned word, int j) { return float(__ushort_as_bfloat16(word >> 16 * j)); });
 }
 
 // --- what a thread begins and waits for later: copies to shared memory, and products of a warp group -------------------------
@@ -296,18 +326,21 @@ EMULATOR static void read_row(unsigned (&words)[8], unsigned long long descripto
     for (int i = 0; i < 8; i++) words[i] = swizzled(address + row / 8 * eight_rows + row % 8 * 128 + i * 4);
 }
 
-EMULATOR inline double number(unsigned word, int) { return __uint_as_float(word & ~0x1fffu); }  // truncated, not rounded
-EMULATOR inline double number_16(unsigned word, int j) { return float(__ushort_as_half(word >> 16 * j)); }
+// What a word holds: a number, truncated, not rounded, or two.
+typedef double (*NumberOf)(unsigned, int);
+EMULATOR inline double number_tf32(unsigned word, int) { return __uint_as_float(word & ~0x1fffu); }
+EMULATOR inline double number_f16(unsigned word, int j) { return float(__ushort_as_half(word >> 16 * j)); }
+EMULATOR inline double number_bf16(unsigned word, int j) { return float(__ushort_as_bfloat16(word >> 16 * j)); }
 
 // A thread's part of d += a · b, of 64 rows and 8 `blocks` columns: of its warp's 16 rows as mma.sync has it.
 struct Product {
     float (*d)[4];
     int blocks, packed;
+    NumberOf at;
     unsigned long long a, b;
 
     EMULATOR void finish() const {
         const int row = current->number % 128 / LANES * 16 + lane() / 4, column = lane() % 4 * 2;
-        auto at = packed == 1 ? number : number_16;
         unsigned left[2][8], right[8];
         for (int i = 0; i < 2; i++) read_row(left[i], a, row + 8 * i);
         for (int j = 0; j < blocks * 2; j++) {
@@ -323,22 +356,25 @@ struct Product {
     }
 };
 
-EMULATOR static void begin_product(float (*d)[4], int blocks, int packed, unsigned long long a, unsigned long long b) {
+EMULATOR static void begin_product(float (*d)[4], int blocks, int packed, NumberOf at, unsigned long long a,
+                                   unsigned long long b) {
     struct Both { unsigned long long a, b; } both = {a, b};
     const Slot* slots = exchange(both);
     if (present() != ~0u) fail("wgmma with lanes 0x%x, where all must take part", present());
     if (memcmp(&slots[0], &both, sizeof both)) fail("wgmma with descriptors that are not the same in all lanes");
-    mine<Product>().begin({d, blocks, packed, a, b});
+    mine<Product>().begin({d, blocks, packed, at, a, b});
 }
 
 }  // namespace emulation
 
-template <int blocks> void wgmma_tf32(float (&d)[blocks][4], unsigned long long a, unsigned long long b) {
-    emulation::begin_product(d, blocks, 1, a, b);
-}
-template <int blocks> void wgmma_f16(float (&d)[blocks][4], unsigned long long a, unsigned long long b) {
-    emulation::begin_product(d, blocks, 2, a, b);
-}
+#define EMULATED_WGMMA(type, packed) \
+    template <int blocks> void wgmma_##type(float (&d)[blocks][4], unsigned long long a, unsigned long long b) { \
+        emulation::begin_product(d, blocks, packed, emulation::number_##type, a, b); \
+    }
+EMULATED_WGMMA(tf32, 1)
+EMULATED_WGMMA(f16, 2)
+EMULATED_WGMMA(bf16, 2)
+#undef EMULATED_WGMMA
 inline void wgmma_fence() {}
 inline void show_to_wgmma() {}
 inline void wgmma_commit() { emulation::mine<emulation::Product>().commit(); }

@@ -5,7 +5,10 @@ import ctypes
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-_TYPES = {0: np.float32, 1: np.float64, 2: np.float16}
+from minigrad.dtypes import FLOATING
+
+_NUMBERS = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}
+_TYPES = {_NUMBERS[dtype.name]: dtype for dtype in FLOATING}
 _COMPUTE = {68: np.float32, 70: np.float64, 77: np.float32}
 _FAST_TF32 = 77
 _INVALID_VALUE = 7
@@ -53,7 +56,7 @@ class FakeCublas:
 def _matrices(pointer, kind, shape, turned, pitch, apart):
     """Matrices by columns, as cuBLAS sees memory; turned, by rows."""
     count, rows, columns = shape
-    dtype = np.dtype(_TYPES[kind])
+    dtype = _TYPES[kind]
     within = (pitch, 1) if turned else (1, pitch)
     extent = (count - 1) * apart + (rows - 1) * within[0] + (columns - 1) * within[1] + 1
     memory = np.frombuffer((ctypes.c_char * (extent * dtype.itemsize)).from_address(pointer), dtype)

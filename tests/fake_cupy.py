@@ -2,7 +2,7 @@
 
 What is known of CuPy 14 that differs from NumPy is here too: views by strides have no base, float quotients are rounded before
 their integer is taken, clip does not see a bound that is nan, argmax counts in long long, and the error function of float16
-is float64.
+is float64. Of bfloat16 it lacks what ``minigrad/backends/cuda/bfloat16.py`` says.
 """
 
 import sys
@@ -14,12 +14,18 @@ from unittest.mock import patch
 import numpy as np
 from scipy import special
 
-from minigrad import backends
+from minigrad import backends, dtypes
 from minigrad.ops import generator
 from tests.cuda_emulation import RawModule
 from tests.fake_cublas import FakeCublas
 from tests.fake_cuda import FakeGPU, fake_cuda
 from tests.strict_backend import Namespace, StrictArray
+
+BFLOAT16 = getattr(dtypes, "bfloat16", None)
+
+
+def _is_bfloat16(*arrays):
+    return BFLOAT16 is not None and any(isinstance(x, StrictArray) and x.dtype == BFLOAT16 for x in arrays)
 
 
 class FakeArray(StrictArray):
@@ -75,13 +81,44 @@ class FakeCupy(Namespace):
         return self._functions.subtract(a, self.floor_divide(a, b) * b, out=out)
 
     def clip(self, a, low, high, out=None):
-        where = self._functions.where
         for bound, passes in ((low, lambda x: x < low), (high, lambda x: x > high)):
-            a = a if bound is None else where(passes(a), bound, a)
+            if bound is None and _is_bfloat16(a):
+                raise TypeError("clip of bfloat16 without a bound")
+            a = a if bound is None else self.where(passes(a), bound, a)
         if out is None:
             return a
         out[...] = a
         return out
+
+    def where(self, condition, x, y):
+        return self._functions.where(condition, *(v.astype("float32") if _is_bfloat16(v) else v for v in (x, y)))
+
+    def tril(self, x, k=0):
+        return self.where(self._functions.tri(*x.shape[-2:], k=k, dtype=bool), x, self.zeros((), dtype=x.dtype))
+
+    def triu(self, x, k=0):
+        return self.where(self._functions.tri(*x.shape[-2:], k=k - 1, dtype=bool), self.zeros((), dtype=x.dtype), x)
+
+    def round(self, x, decimals=0, out=None):
+        return self._functions.round(x.astype("float32") if _is_bfloat16(x) else x, decimals, out=out)
+
+    def nan_to_num(self, x, copy=True, nan=0.0, posinf=None, neginf=None):
+        if _is_bfloat16(x):
+            return self._functions.where(self._functions.isfinite(x), x, 0)
+        return self._functions.nan_to_num(x, copy=copy, nan=nan, posinf=posinf, neginf=neginf)
+
+    def sum(self, x, axis=None, dtype=None, out=None, keepdims=False):
+        return self._reduced("sum", x, axis=axis, dtype=dtype, out=out, keepdims=keepdims)
+
+    def mean(self, x, axis=None, dtype=None, out=None, keepdims=False):
+        return self._reduced("mean", x, axis=axis, dtype=dtype, out=out, keepdims=keepdims)
+
+    def _reduced(self, name, x, dtype, **options):
+        """In float32 for bfloat16, where NumPy adds bfloat16."""
+        function = getattr(self._functions, name)
+        if not _is_bfloat16(x) or dtype is not None:
+            return function(x, dtype=dtype, **options)
+        return function(x, dtype="float32", **options).astype(BFLOAT16)
 
     def argmax(self, a, axis=None):
         return self._functions.argmax(a, axis=axis).astype("longlong")
@@ -90,12 +127,29 @@ class FakeCupy(Namespace):
         return self._functions.argmin(a, axis=axis).astype("longlong")
 
     def _is_float(self, a, b):
-        return self.result_type(a, b).kind == "f"
+        return self.result_type(a, b) in dtypes.FLOATING
+
+
+def _refusing(name):
+    """A function that is there, but not for bfloat16."""
+
+    def call(self, *operands, **options):
+        if _is_bfloat16(*operands):
+            raise NotImplementedError(f"{name} of bfloat16")
+        return getattr(self._functions, name)(*operands, **options)
+
+    return call
+
+
+SORTING = ("sort", "argsort", "partition", "argpartition", "unique", "searchsorted")
+for _name in (*SORTING, "matmul", "dot", "tensordot", "einsum"):  # of matrices, products are there, but go through cuBLAS
+    setattr(FakeCupy, _name, _refusing(_name))
 
 
 def _error_function(ufunc):
     def call(x, out=None):
-        result = FakeArray(ufunc(x._hidden.astype("float64" if x.dtype == "float16" else x.dtype)))
+        wide = {"float16": "float64", "bfloat16": "float32"}.get(x.dtype.name, x.dtype)
+        result = FakeArray(ufunc(x._hidden.astype(wide)))
         if out is None:
             return result
         out[...] = result

@@ -7,8 +7,10 @@ import ast
 import importlib
 import inspect
 import io
+import itertools
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,9 +21,11 @@ import minigrad as mg
 from minigrad import backends, nn, optim
 from minigrad.backends.cuda import CUDABackend
 from minigrad.backends.cuda.compiler import Kernels
+from minigrad.backends.cuda.elementwise import ELEMENTWISE
 from minigrad.backends.cuda.namespace import Namespace
 from minigrad.nn import functional as F
 from tests.fake_cupy import FakeArray, FakeCupy, FakeGPU, fake_cupy
+from tests.floats import FLOATS, REDUCED
 from tests.ops import checks
 from tests.ops.test_table import cases
 from tests.strict_backend import CONSTANTS, FUNCTIONS, LINALG, TYPES, UFUNCS, StrictArray
@@ -125,6 +129,27 @@ def test_no_family_of_kernels_hides_what_another_calls():
 @cases("strict")
 def test_all_operations(fake, case):
     checks.check_device(case, "cuda", "float64", 1, max(1e-9, case.tolerance.get("float64", 0)))
+
+
+@pytest.mark.skipif("bfloat16" not in REDUCED, reason="ml_dtypes is not installed")
+@cases("reduced", random=False)
+def test_all_operations_in_bfloat16(fake, case):
+    """As in float64 on the CPU, and bfloat16 where that is float64."""
+    if "strict" in case.without:
+        pytest.skip(case.without["strict"])
+    backend, _ = backends.backend_for("cuda")
+    for number, sample in enumerate(checks.samples_of(case)):
+        if not sample.arrays:
+            continue
+        with checks.naming(case, number, sample):
+            function = partial(case.function, **sample.static)
+            arrays = checks.in_dtype(sample.arrays, "bfloat16")
+            inputs = checks.leaves(arrays, case.differentiable, backend.from_host)
+            there = checks.derivatives(function, inputs, backend.from_host)
+            here = checks.derivatives(function, checks.leaves(checks.in_dtype(arrays, "float64"), case.differentiable))
+            checks.same(there, here, checks.of_gradients(case, "bfloat16"), "cuda")
+            for a, b in zip(itertools.chain(*there), itertools.chain(*here)):
+                assert a is None or not case.keeps_dtype or (a.dtype == "bfloat16") == (b.dtype == "float64")
 
 
 def test_which_gpu(fake):
@@ -273,7 +298,7 @@ SPECIAL = [0.0, 1.0, -1.0, 0.1, -0.3, 2.0, 7.0, np.inf, -np.inf, np.nan]
 def check_quotients(name, dtype):
     """On the GPU that there is, or seems to be, against NumPy."""
     random = np.random.default_rng(0)
-    if dtype.startswith("float"):
+    if dtype in FLOATS:
         a, b = (np.concatenate([random.normal(0, scale, 50), values]) for scale, values in ((20, SPECIAL), (1, SPECIAL)))
     else:
         a, b = random.integers(-100, 100, 50), random.integers(1, 9, 50) * random.choice([-1, 1], 50)
@@ -286,11 +311,11 @@ def check_quotients(name, dtype):
             pairs.append((getattr(x, f"{name}_")(y), pairs[0][1]))
     for actual, expected in pairs:
         assert actual.dtype == dtype
-        np.testing.assert_array_equal(actual.numpy(force=True), expected)
+        np.testing.assert_array_equal(actual.numpy(force=True).astype("float64"), expected.astype("float64"))
 
 
 QUOTIENTS = pytest.mark.parametrize("name", ["floor_divide", "remainder", "fmod"])
-QUOTIENT_DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int8", "uint8"])
+QUOTIENT_DTYPES = pytest.mark.parametrize("dtype", [*FLOATS, "int64", "int8", "uint8"])
 
 
 @QUOTIENTS
@@ -308,7 +333,7 @@ def test_bounds_that_are_nan(fake):
     assert fake.asnumpy(x)[1:].tolist() == [2, 2, 3]
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32"])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", *REDUCED, "float32"])
 def test_adding_at_places_in_every_dtype(fake, dtype):
     """CuPy's own add.at has no small integers and no bools."""
     x, values, places = np.array([1, 0, 100, 0]), np.array([1, 60, 50, 1, 0]), np.array([3, 2, 2, 0, 1])
@@ -317,11 +342,11 @@ def test_adding_at_places_in_every_dtype(fake, dtype):
         target, source, index = (mg.tensor(a, device=device) for a in (x.astype(dtype), values.astype(dtype), places))
         results.append([mg.index_add(target, 0, index, source).tolist(), target.scatter_add(0, index, source).tolist()])
     assert results[0] == results[1]
-    wanted = np.add(x, [1, 0, 110, 1]).astype(dtype)
+    wanted = np.add(x, [1, 0, 110, 1]).astype(dtype)  # no more than bfloat16 tells apart
     assert results[0] == [wanted.tolist()] * 2
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", ["erf", "erfc"])
 def test_the_error_function_keeps_the_dtype(fake, name, dtype):
     numbers = np.linspace(-3, 3, 50).astype(dtype)
@@ -331,8 +356,9 @@ def test_the_error_function_keeps_the_dtype(fake, name, dtype):
     assert result.dtype == dtype and result.device == "cuda:0"
     backend = backends.backend_of(x.array)
     assert getattr(backend, name)(x.array, out=x.array) is x.array
+    tolerance = {"bfloat16": 4e-3, "float16": 2e-3}.get(dtype, 1e-6)
     for actual in (result, x):
-        np.testing.assert_allclose(actual.tolist(), expected.tolist(), rtol=2e-3 if dtype == "float16" else 1e-6)
+        np.testing.assert_allclose(actual.tolist(), expected.tolist(), rtol=tolerance)
 
 
 # --- with CuPy, but without a GPU ----------------------------------------------------------------------------------------
@@ -349,6 +375,15 @@ def test_cupy_has_all_that_the_strict_backend_has(cupy):
     assert [name for name in vars(StrictArray) if not name.startswith("_") and not hasattr(cupy.ndarray, name)] == []
     assert callable(cupy.lib.stride_tricks.as_strided) and callable(cupy.add.at)
     assert cupy.result_type(np.dtype("float16"), 2.0) == "float16"
+
+
+def test_cupy_has_the_functions_of_bfloat16_that_we_leave_to_it(cupy):
+    bfloat16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    of_bits = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"}
+    widening = {"where", "logical_xor", "logical_not"}  # to float32; the first of them is rounded
+    names = [name for name in ELEMENTWISE if name not in of_bits | widening]
+    assert [name for name in names if not any(bfloat16.char in loop for loop in getattr(cupy, name).types)] == []
+    assert np.can_cast("float32", bfloat16, "same_kind")  # as CuPy asks before it writes to out
 
 
 def calls_of_the_namespace():
@@ -412,16 +447,16 @@ def test_cupy_is_asked_but_has_no_gpu(cupy):
 @pytest.mark.parametrize(("dtype", "order"), [("float64", 2), ("float32", 1)])
 @cases("strict")
 def test_all_operations_on_the_gpu(gpu, case, dtype, order):
-    tolerance = case.tolerance.get(dtype, checks.FLOATS[dtype])
-    checks.check_device(case, "cuda", dtype, order, tolerance if dtype == "float64" else 30 * tolerance)
+    checks.check_device(case, "cuda", dtype, order, checks.of_gradients(case, dtype))
 
 
 @pytest.mark.cuda
-@cases("float16", random=False)
-def test_float16_on_the_gpu(gpu, case):
+@pytest.mark.parametrize("dtype", REDUCED)
+@cases("reduced", random=False)
+def test_short_floats_on_the_gpu(gpu, case, dtype):
     if "strict" in case.without:
         pytest.skip(case.without["strict"])
-    checks.check_device(case, "cuda", "float16", 1, 30 * case.tolerance.get("float16", checks.FLOATS["float16"]))
+    checks.check_device(case, "cuda", dtype, 1, checks.of_gradients(case, dtype))
 
 
 @pytest.mark.cuda

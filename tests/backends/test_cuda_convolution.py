@@ -8,8 +8,9 @@ from minigrad.backends import backend_for, backend_of
 from minigrad.backends.cuda import convolution
 from minigrad.nn import functional as F
 from tests.fake_cupy import fake_cupy
+from tests.floats import FLOATS
 
-TOLERANCES = {"float64": 1e-12, "float32": 2e-6, "float16": 2e-3}
+TOLERANCES = {"float64": 1e-12, "float32": 2e-6, "float16": 2e-3, "bfloat16": 1.6e-2}
 
 # (N, C, H, W), (OC, C/G, KH, KW), stride, padding, dilation, groups
 GEOMETRIES = [
@@ -59,7 +60,7 @@ def check(geometry, dtype, tolerance=None):
         assert np.abs(ours - theirs).max() <= (tolerance or TOLERANCES[dtype]) * np.abs(theirs).max(), name
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_all_three_directions(geometry, dtype):
     check(geometry, dtype)

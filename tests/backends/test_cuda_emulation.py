@@ -6,12 +6,15 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from minigrad.backends.cuda.compiler import TYPES
 from tests import cuda_emulation
 from tests.cuda_emulation import RawModule
 from tests.fake_cupy import FakeArray, FakeCupy, fake_cupy
+from tests.floats import REDUCED
 
 KERNELS = r"""
 #include <cuda_fp16.h>
+#include <cuda_bf16.h>
 #define NEW(name) extern "C" __global__ void name
 
 NEW(where)(int* out) {
@@ -101,6 +104,24 @@ NEW(halves)(const __half* x, const __half* y, __half* out, __half one) {
     out[5] = __half(exp(float(x[i])));
 }
 
+NEW(rounded)(const unsigned* words, __nv_bfloat16* out, float* back, int n) {
+    for (int i = threadIdx.x; i < n; i += blockDim.x) {
+        out[i] = __float2bfloat16(__uint_as_float(words[i]));
+        back[i] = __bfloat162float(out[i]);
+    }
+}
+
+NEW(bfloats)(const __nv_bfloat16* x, const __nv_bfloat16* y, __nv_bfloat16* out, __nv_bfloat16 one) {
+    int i = threadIdx.x;
+    out += i * 6;
+    out[0] = x[i] + y[i];
+    out[1] = x[i] * y[i] - one;
+    out[2] = -x[i] / y[i];
+    out[3] = __ushort_as_bfloat16(__bfloat16_as_ushort(x[i]) ^ 0x8000);
+    out[4] = __nv_bfloat16(x[i] < y[i]);
+    out[5] = __nv_bfloat16(exp(float(x[i])));
+}
+
 NEW(numbers)(float* f, double* d, int* i, long long n) {
     f[0] = rsqrt(4.0f), f[1] = fmaxf(2, NAN), f[2] = max(1.0f, 2.0f), f[3] = exp(1.0f), f[4] = __uint_as_float(0x40490fdb);
     d[0] = rsqrt(4.0), d[1] = fmax(2.0, d[0]), d[2] = exp(1.0), d[3] = erf(0.5), d[4] = fma(2.0, 3.0, 4.0);
@@ -135,28 +156,33 @@ NEW(outside)(int* out, int n) {
 
 NEW(around)(const float* x, float* y, int from, int to) { y[to] = x[from]; }
 
-NEW(products)(const float* a, const float* b, float* single, float* half) {
+template <class Short> __device__ void pack(const float* a, const float* b, unsigned* left, unsigned* right) {
+    union { Short two[2]; unsigned word; } pair;
+    int group = threadIdx.x / 4, in_group = threadIdx.x % 4;
+    for (int i = 0; i < 4; i++, *left++ = pair.word)
+        for (int j = 0; j < 2; j++) pair.two[j] = a[(group + i % 2 * 8) * 16 + in_group * 2 + j + i / 2 * 8];
+    for (int i = 0; i < 2; i++, *right++ = pair.word)
+        for (int j = 0; j < 2; j++) pair.two[j] = b[(in_group * 2 + j + i * 8) * 8 + group];
+}
+
+NEW(products)(const float* a, const float* b, float* single, float* half, float* bfloat) {
     // a: 16 × 16, b: 16 × 8; the tf32 instruction takes k = 0..7, and then 8..15
     int group = threadIdx.x / 4, in_group = threadIdx.x % 4;
-    float d[4] = {1, 1, 1, 1}, e[4] = {0, 0, 0, 0};
+    float d[4] = {1, 1, 1, 1}, e[4] = {}, f[4] = {};
     for (int k = 0; k < 16; k += 8) {
         unsigned left[4], right[2];
         for (int i = 0; i < 4; i++) left[i] = round_to_tf32(a[(group + i % 2 * 8) * 16 + k + in_group + i / 2 * 4]);
         for (int i = 0; i < 2; i++) right[i] = round_to_tf32(b[(k + in_group + i * 4) * 8 + group]);
         mma_m16n8k8_tf32(d, left, right);
     }
-    union { __half two[2]; unsigned word; } left[4], right[2];
-    unsigned left_words[4], right_words[2];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 2; j++) left[i].two[j] = a[(group + i % 2 * 8) * 16 + in_group * 2 + j + i / 2 * 8];
-    for (int i = 0; i < 2; i++)
-        for (int j = 0; j < 2; j++) right[i].two[j] = b[(in_group * 2 + j + i * 8) * 8 + group];
-    for (int i = 0; i < 4; i++) left_words[i] = left[i].word;
-    for (int i = 0; i < 2; i++) right_words[i] = right[i].word;
-    mma_m16n8k16_f16(e, left_words, right_words);
+    unsigned left[4], right[2];
+    pack<__half>(a, b, left, right);
+    mma_m16n8k16_f16(e, left, right);
+    pack<__nv_bfloat16>(a, b, left, right);
+    mma_m16n8k16_bf16(f, left, right);
     for (int i = 0; i < 4; i++) {
         int at = (group + i / 2 * 8) * 8 + in_group * 2 + i % 2;
-        single[at] = d[i], half[at] = e[i];
+        single[at] = d[i], half[at] = e[i], bfloat[at] = f[i];
     }
 }
 
@@ -170,7 +196,7 @@ NEW(fetch)(const float* x, float* y, int n) {
 }
 """
 
-MACROS = {"float16": ("__half", "float"), "float32": ("float", "float"), "float64": ("double", "double")}
+MACROS = {dtype.name: (found.element, found.accumulator) for dtype, found in TYPES.items()}
 
 
 def kernel(name, dtype="float32"):
@@ -278,6 +304,48 @@ def test_half_precision():
     np.testing.assert_array_equal(values(out), expected)
 
 
+def test_bfloat16_is_rounded_to_the_nearest_one():
+    pytest.importorskip("ml_dtypes")
+    half = np.uint32(0x8000)  # of the last bit: a tie, which goes to the even one
+    words = np.arange(0, 1 << 32, 65537 * 5, dtype="uint64").astype("uint32")
+    cut = words & np.uint32(0xFFFF0000)
+    special = np.array([0x7F7F8000, 0x7F7F7FFF, 0xFF800000, 0x7FC00000, 0x7F800001, 0x00000001, 0], "uint32")
+    words = np.concatenate([words, cut + half, cut + half + 1, cut + half - 1, special], dtype="uint32")
+    out, back = zeros(words.size, "bfloat16"), zeros(words.size)
+    kernel("rounded")((1,), (64,), (FakeArray(words), out, back, np.int32(words.size)))
+    with np.errstate(invalid="ignore"):
+        expected = words.view("float32").astype("bfloat16").astype("float32")
+    np.testing.assert_array_equal(values(out).astype("float32"), expected)
+    np.testing.assert_array_equal(values(back), expected)
+
+
+def test_bfloat16_arithmetic():
+    pytest.importorskip("ml_dtypes")
+    x, y = array([1.1, -2.3, 6e-40, 3e38], "bfloat16"), array([0.3, 4.7, 1e-4, 3e38], "bfloat16")
+    out, one = zeros((4, 6), "bfloat16"), np.array(1, "bfloat16")[()]
+    kernel("bfloats")((1,), (4,), (x, y, out, one))
+    a, b = values(x), values(y)
+    with np.errstate(over="ignore"):
+        columns = [a + b, a * b - one, -a / b, -a, a < b, np.exp(a.astype("float32"))]
+        expected = np.stack([column.astype("bfloat16") for column in columns], axis=1)
+    np.testing.assert_array_equal(values(out).astype("float32"), expected.astype("float32"))
+
+
+def test_short_floats_are_told_apart():
+    pytest.importorskip("ml_dtypes")
+    half, bfloat, out = zeros(4, "float16"), zeros(4, "bfloat16"), zeros((4, 6), "bfloat16")
+    one = np.array(1, "bfloat16")[()]
+    for arguments, message in (
+        ((half, bfloat, out, one), "expected an array of bfloat16s for x, got an array of float16"),
+        ((bfloat, bfloat, out, np.float16(1)), "expected bfloat16 for one, got numpy.float16"),
+        ((bfloat, bfloat, zeros((4, 6), "int16"), one), "expected an array of bfloat16s for out, got an array of int16"),
+    ):
+        with pytest.raises(TypeError, match=f"bfloats: {message}"):
+            kernel("bfloats")((1,), (4,), arguments)
+    with pytest.raises(TypeError, match="halves: expected an array of 16-bit floats for x, got an array of bfloat16"):
+        kernel("halves")((1,), (4,), (bfloat, half, zeros((4, 6), "float16"), np.float16(1)))
+
+
 def test_functions_of_numbers():
     single, double, integers = zeros(5), zeros(5, "float64"), zeros(5, "int32")
     kernel("numbers")((1,), (1,), (single, double, integers, np.int64(7 << 32)))
@@ -308,15 +376,18 @@ def test_a_table_of_addresses():
 
 
 def test_products_of_tensor_cores():
-    a, b, single, half = numbers((16, 16)), numbers((16, 8)), zeros((16, 8)), zeros((16, 8))
-    kernel("products")((1,), (32,), (a, b, single, half))
+    a, b = numbers((16, 16)), numbers((16, 8))
+    single, *short = (zeros((16, 8)) for _ in range(3))
+    kernel("products")((1,), (32,), (a, b, single, *short))
 
     def rounded(x):  # to 10 bits of fraction
         return np.frombuffer(((x.view("uint32") + 0x1000) & 0xFFFFE000).tobytes(), "float32").reshape(x.shape).astype("float64")
 
     np.testing.assert_allclose(values(single), 1 + rounded(values(a)) @ rounded(values(b)), rtol=1e-5, atol=1e-6)
-    a16, b16 = (values(x).astype("float16").astype("float64") for x in (a, b))
-    np.testing.assert_allclose(values(half), a16 @ b16, rtol=1e-5, atol=1e-6)
+    for result, dtype in zip(short, ("float16", "bfloat16")):
+        if dtype in REDUCED:
+            left, right = (values(x).astype(dtype).astype("float64") for x in (a, b))
+            np.testing.assert_allclose(values(result), left @ right, rtol=1e-5, atol=1e-6)
 
 
 def test_asynchronous_copies():

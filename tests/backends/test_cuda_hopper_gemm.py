@@ -13,8 +13,11 @@ from minigrad.backends.cuda.implicit_gemm import ImplicitGemm
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
 from tests.fake_cuda import FakeGPU
 from tests.fake_cupy import fake_cupy
+from tests.floats import REDUCED
 
-TOLERANCES = {"float32": 1e-6, "float16": 1e-3}  # of what tensor cores see: float32 is cut to TF32 beforehand
+TOLERANCES = {"float32": 1e-6, "float16": 1e-3, "bfloat16": 4e-3}
+"""Of what tensor cores see: float32 is cut to TF32 beforehand."""
+DTYPES = [*REDUCED, "float32"]
 
 # N, C, H, W, OC, kernel size, stride, padding, dilation, groups
 CASES = [
@@ -68,7 +71,7 @@ def gemm(cupy, kernels):
 
 
 def as_multiplied(x):
-    """Float32 as far as the tensor cores read it, float16 as it is; in float64."""
+    """Float32 as far as the tensor cores read it, short floats as they are; in float64."""
     if x.dtype == "float32":
         x = (x.view("uint32") & 0xFFFFE000).view("float32")
     return x.astype("float64")
@@ -110,27 +113,31 @@ class Problem:
 
     def is_right(self, gemm):
         """Whether both results are, each in shape, dtype and values."""
-        pairs = list(zip(self.results(gemm), self.expected))
-        assert all((ours.shape, ours.dtype) == (theirs.shape, self.dtype) for ours, theirs in pairs)
-        return [bool(np.abs(a - b).max() <= TOLERANCES[self.dtype] * np.abs(b).max()) for a, b in pairs] == [True, True]
+        tolerance, results = TOLERANCES[self.dtype], self.results(gemm)
+        assert all((a.shape, a.dtype) == (b.shape, self.dtype) for a, b in zip(results, self.expected))
+        pairs = zip((a.astype("float64") for a in results), self.expected)
+        return all([np.abs(a - b).max() <= tolerance * np.abs(b).max() for a, b in pairs])
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_values(gemm, kernels, cupy, case, dtype):
     assert Problem(case, dtype, cupy).is_right(gemm)
     assert [family for family, _ in kernels.names] == ["hopper_gemm", "hopper_gemm"]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("tile", TILES, ids=str)
+OF_TILES = [(tile, dtype) for tile in TILES for dtype in DTYPES if dtype != "bfloat16" or tile is TILES[-1]]
+"""bfloat16 differs from float16 in the instruction alone."""
+
+
+@pytest.mark.parametrize(("tile", "dtype"), OF_TILES, ids=str)
 def test_every_tile(gemm, kernels, cupy, monkeypatch, tile, dtype):
     monkeypatch.setattr(hopper_gemm, "TILES", (tile,))
     assert Problem(TILED, dtype, cupy).is_right(gemm)
     assert kernels.names == [("hopper_gemm", f"convolve_{tile.rows}x{tile.columns}")] * 2
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_that_lie_apart(gemm, cupy, dtype):
     assert Problem(CASES[0], dtype, cupy, gap=8).is_right(gemm)
 

@@ -12,16 +12,17 @@ from minigrad.backends.cuda.exact_gemm import ExactGemm
 from minigrad.backends.cuda.implicit_gemm import MULTIPROCESSORS, ImplicitGemm, is_supported, plan_convolve, plan_weight_grad
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
 from tests.fake_cupy import fake_cupy
+from tests.floats import REDUCED
 
 KINDS = {
     "TF32": (ImplicitGemm, "float32", 1e-6),
-    "half": (ImplicitGemm, "float16", 1e-3),
     "exact": (ExactGemm, "float32", 1e-6),
+    **{dtype: (ImplicitGemm, dtype, {"float16": 1e-3, "bfloat16": 4e-3}[dtype]) for dtype in REDUCED},
 }
 """The kernels, their dtype, and the tolerance: for TF32 as the difference to factors that are rounded beforehand."""
 GEMMS = (ImplicitGemm, ExactGemm)
 TILES = [
-    *((kind, number) for kind in ("TF32", "half") for number in range(len(ImplicitGemm.convolve_tiles))),
+    *((kind, number) for kind in ("TF32", *REDUCED) for number in range(len(ImplicitGemm.convolve_tiles))),
     *(("exact", number) for number in range(len(ExactGemm.convolve_tiles))),
 ]
 
@@ -106,7 +107,7 @@ class Problem:
         )
         for name, ours, theirs in zip(("y", "dx", "dw"), self.results(gemms), expected):
             assert (ours.shape, ours.dtype) == (theirs.shape, self.dtype), name
-            assert np.abs(ours - theirs).max() <= self.tolerance * np.abs(theirs).max(), name
+            assert np.abs(ours.astype("float64") - theirs).max() <= self.tolerance * np.abs(theirs).max(), name
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -270,7 +271,7 @@ def test_gpus_with_less_shared_memory(number):
 
 @pytest.mark.parametrize(
     ("dtype", "precision", "is_exact"),
-    [("float32", "highest", True), ("float32", "high", False), ("float16", "highest", False), ("float64", "highest", False)],
+    [("float32", "highest", True), ("float32", "high", False), *((dtype, "highest", False) for dtype in (*REDUCED, "float64"))],
 )
 def test_strict_float32_takes_the_exact_kernels(cupy, monkeypatch, dtype, precision, is_exact):
     backend = backend_for("cuda")[0]

@@ -9,8 +9,9 @@ from minigrad.backends.cuda.indexing import WINDOW, CUDAIndexingKernels
 from minigrad.backends.generic.indexing import IndexingKernels
 from minigrad.nn import functional as F
 from tests.fake_cupy import FakeArray, fake_cupy
+from tests.floats import FLOATS, REDUCED
 
-TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3}
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3, "bfloat16": 8e-3}
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def check(gpu, target, index, values):
 COUNTS = [1, WINDOW - 1, WINDOW, WINDOW + 1, 5 * WINDOW, 300]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("columns", [1, 3, 8, 40])
 @pytest.mark.parametrize("rows", [1, 2, 7, 100])
 def test_rows(gpu, no_add_at, rows, columns, dtype):
@@ -93,10 +94,11 @@ def test_memory_of_any_order(gpu, no_add_at):
     np.testing.assert_allclose(gpu.to_host(spread), wanted)
 
 
-def test_float16_is_added_in_float32(gpu, no_add_at):
-    target = FakeArray(np.zeros((2, 1), np.float16))
-    gpu.index_add(target, (FakeArray(np.zeros(5000, np.int64)),), FakeArray(np.ones((5000, 1), np.float16)))
-    assert gpu.to_host(target).tolist() == [[5000], [0]]
+@pytest.mark.parametrize("dtype", REDUCED)
+def test_short_floats_are_added_in_float32(gpu, no_add_at, dtype):
+    target = FakeArray(np.zeros((2, 1), dtype))
+    gpu.index_add(target, (FakeArray(np.zeros(4992, np.int64)),), FakeArray(np.ones((4992, 1), dtype)))
+    assert gpu.to_host(target).tolist() == [[4992], [0]]
 
 
 def test_others_go_to_the_generic_kernel(gpu):

@@ -12,6 +12,7 @@ from minigrad.backends.cuda.cublas import is_matrix
 from minigrad.nn import functional as F
 from tests.fake_cublas import FakeCublas, rounded_to_tf32
 from tests.fake_cupy import fake_cupy
+from tests.floats import FLOATS, REDUCED
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64"])
+@pytest.mark.parametrize("dtype", [*FLOATS, "int64"])
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 def test_shapes(fake, shapes, dtype):
     random = np.random.default_rng(0)
@@ -90,10 +91,11 @@ def _OVERLAP(shape):
     return {(1, step) for step in range(1, rows)} | {(step, 1) for step in range(1, columns)}
 
 
-def test_into_an_array_and_added_to_it(fake):
+@pytest.mark.parametrize("dtype", REDUCED)
+def test_into_an_array_and_added_to_it(fake, dtype):
     backend = backend_for("cuda")[0]
     random = np.random.default_rng(0)
-    a, b, wide = (random.normal(size=shape).astype("float16") for shape in ((3, 2, 4), (3, 4, 5), (2, 3, 8)))
+    a, b, wide = (random.normal(size=shape).astype(dtype) for shape in ((3, 2, 4), (3, 4, 5), (2, 3, 8)))
     out = fake.asarray(wide).astype("float32").transpose(1, 0, 2)[:, :, 2:7]
     before = fake.asnumpy(out)
     backend.product(fake.asarray(a), fake.asarray(b), out, accumulate=True)
@@ -119,7 +121,7 @@ def test_tf32(fake):
         mg.set_float32_matmul_precision("highest")
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("features", [1, 4, 7, 8])
 def test_bias(dtype, features):
     random = np.random.default_rng(0)

@@ -13,9 +13,10 @@ from minigrad.backends.cuda.normalization import CUDANormalizationKernels, plan_
 from minigrad.backends.generic.normalization import NormalizationKernels
 from minigrad.backends.generic.special import SpecialKernels
 from tests.fake_cupy import FakeArray, FakeCupy
+from tests.floats import FLOATS
 
-TOLERANCES = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3}
-WIDE = {"float64": "float64", "float32": "float32", "float16": "float32"}
+TOLERANCES = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
+WIDE = {"float64": "float64", "float32": "float32", "float16": "float32", "bfloat16": "float32"}
 LAYOUTS = ("channels last", "channels first", "gaps", "not aligned")
 
 
@@ -124,7 +125,7 @@ SHAPES = st.one_of(
 )
 LAYOUT = st.sampled_from(LAYOUTS)
 AFFINE = st.sampled_from([None, "weight", "both", "both, wide"])
-DTYPES = st.sampled_from(list(TOLERANCES))
+DTYPES = st.sampled_from(FLOATS)
 
 
 @settings(deadline=None, max_examples=60)
@@ -133,7 +134,7 @@ def test_per_channel(shape, layout, other_layout, affine, dtype):
     check_channels(shape, layout, other_layout, affine, dtype)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("shape", [(16, 3, 8, 8), (7, 64, 9, 9), (300, 20), (33, 5, 7), (2, 1200, 12)], ids=str)
 def test_parts(small_parts, shape, dtype):
     check_channels(shape, "channels last", "channels first", "both", dtype)
@@ -214,7 +215,7 @@ def test_nan_stays_and_a_masked_gradient_is_zero():
     assert all(not a._hidden.any() for a in found)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("C", [1, 5, 300])
 def test_running_statistics(C, dtype):
     random = np.random.default_rng(0)

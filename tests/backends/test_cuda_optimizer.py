@@ -10,6 +10,7 @@ from minigrad.backends.cuda import optimizer as tuned
 from minigrad.backends.cuda.hyperparameters import NUMBERS, PAGE, Recording, recording
 from minigrad.backends.generic.optimizer import OptimizerKernels
 from tests.fake_cupy import fake_cupy
+from tests.floats import FLOATS
 
 
 class Plain(OptimizerKernels):
@@ -23,7 +24,7 @@ def backend():
 
 
 SHAPES = [(7, 5), (1,), (), (0, 4), (5, 2, 3, 3), (4096,), (4097,), (3, 4099), (16, 8, 1, 1)]
-TOLERANCES = {"float64": (1e-12, 1e-13), "float32": (2e-6, 1e-6), "float16": (2e-3, 2e-3)}
+TOLERANCES = {"float64": (1e-12, 1e-13), "float32": (2e-6, 1e-6), "float16": (2e-3, 2e-3), "bfloat16": (1.6e-2, 1.6e-2)}
 # kernel, the ranges of its states, which of them are absent, whether it takes steps, options
 CALLS = {
     "sgd": ("sgd_step", [1], [0], False, {"momentum": 0, "dampening": 0, "nesterov": False, "maximize": False}),
@@ -99,7 +100,7 @@ def check(backend, name, arrays, columns, tolerance, steps=None, **options):
 
 
 @pytest.mark.parametrize("weight_decay", [0, 0.1])
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", CALLS)
 def test_the_rules_are_the_generic_ones(backend, name, dtype, weight_decay):
     _, ranges, absent, has_steps, options = CALLS[name]
@@ -207,7 +208,7 @@ def test_a_direction_that_is_nan(backend):
 # --- gradients unscaled --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_unscaled_as_generic(backend, dtype):
     (columns, _) = columns_of([], [], dtype)
     (arrays,) = there(backend, [columns])
@@ -219,7 +220,7 @@ def test_unscaled_as_generic(backend, dtype):
         np.testing.assert_allclose(backend.to_host(array), expected, *TOLERANCES[dtype])
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 def test_one_gradient_that_is_not_finite(backend, bad, dtype):
     scale = backend.from_host(np.array(2.0, "float32"))

@@ -11,12 +11,14 @@ from minigrad.backends.base import Backend
 from minigrad.backends.cuda.layout import THREADS
 from minigrad.backends.cuda.pooling import MOST_LINES, CUDAPoolingKernels, axes_over, in_lines
 from minigrad.backends.generic.windows import count
+from minigrad.dtypes import FLOATING, accumulated_in
 from tests.backends.test_convolution import LAYOUTS, in_layout, is_channels_last
 from tests.backends.test_pooling import geometries
 from tests.fake_cupy import FakeArray, fake_cupy
+from tests.floats import FLOATS, REDUCED
 
 cpu, _ = backend_for("cpu")
-TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2}
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2, "bfloat16": 1e-2}
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,13 @@ def compare(gpu, name, arguments):
     before = [np.array(a) for a in arguments if isinstance(a, np.ndarray)]
     placed = [FakeArray(a) if isinstance(a, np.ndarray) else a for a in arguments]
     found = getattr(gpu, name)(*placed)
-    expected = getattr(Backend, name)(cpu, *arguments)
+    dtype = next(a.dtype for a in arguments if isinstance(a, np.ndarray) and a.dtype in FLOATING)
+    wide = accumulated_in(dtype)  # in which the generic one rounds less
+    widened = [a.astype(wide) if isinstance(a, np.ndarray) and a.dtype == dtype else a for a in arguments]
+    expected = getattr(Backend, name)(cpu, *widened)
     for actual, wanted in zip(*([r if isinstance(r, tuple) else (r,) for r in (found, expected)]), strict=True):
-        assert actual.dtype == wanted.dtype and is_channels_last(actual), name
-        values = gpu.to_host(actual)
+        assert actual.dtype == (dtype if wanted.dtype == wide else wanted.dtype) and is_channels_last(actual), name
+        values = gpu.to_host(actual).astype(wanted.dtype)
         tolerance = TOLERANCE.get(str(actual.dtype), 0)
         scale = np.abs(wanted[np.isfinite(wanted)]).max(initial=1)  # a window of padding alone gives -inf
         np.testing.assert_allclose(values, wanted, rtol=tolerance, atol=tolerance * scale, err_msg=name)
@@ -66,12 +71,12 @@ def check(gpu, input_shape, kernel_size, stride, padding, dilation, layout, dtyp
 
 
 @settings(deadline=None, max_examples=60)
-@given(geometries(), st.sampled_from(LAYOUTS), st.sampled_from(["float64", "float32", "float16"]))
+@given(geometries(), st.sampled_from(LAYOUTS), st.sampled_from(FLOATS))
 def test_agrees_with_generic(gpu, geometry, layout, dtype):
     check(gpu, *geometry, layout, dtype)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("C", [8, 16, 3, 20])
 def test_packs_of_channels(gpu, C, layout, dtype):
@@ -79,7 +84,7 @@ def test_packs_of_channels(gpu, C, layout, dtype):
     check(gpu, (1, C, 6, 5), (2, 3), (1, 1), ((0, 1), (-1, 1)), (2, 1), layout, dtype)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_memory_that_begins_anywhere(gpu, dtype):
     """16 bytes cannot be read at once."""
     memory = np.arange(2 * 4 * 4 * 8 + 1, dtype=dtype)
@@ -93,7 +98,7 @@ def test_windows_of_many_elements_are_numbered(gpu, C):
     check(gpu, (1, C, 20, 21), (17, 18), (1, 2), ((3, 2), (0, 1)), (1, 1), "channels last", "float32")
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("C", [1, 8])
 def test_equal_elements_infinities_and_nan(gpu, C, dtype):
     """Of equal elements the first is the one; nan is larger than all, and the first nan is the one."""
@@ -104,8 +109,8 @@ def test_equal_elements_infinities_and_nan(gpu, C, dtype):
         ((3, 2), (1, 1), ((1, 1), (1, 1)), (1, 2)),
     ):
         values, taps = gpu.max_pool2d(FakeArray(x), *geometry)
-        wanted, wanted_taps = Backend.max_pool2d(cpu, x, *geometry)
-        np.testing.assert_array_equal(gpu.to_host(values), wanted)
+        wanted, wanted_taps = Backend.max_pool2d(cpu, x.astype("float64"), *geometry)
+        np.testing.assert_array_equal(gpu.to_host(values).astype("float64"), wanted)
         np.testing.assert_array_equal(gpu.to_host(taps), wanted_taps)
 
 
@@ -120,11 +125,12 @@ def test_integers_go_to_the_generic_kernel(gpu):
     assert gpu.to_host(y).tolist() == [[[[2, 4], [10, 12]]]]
 
 
-def test_float16_is_added_in_float32(gpu):
-    x = np.full((1, 8, 50, 50), 30, np.float16)
+@pytest.mark.parametrize("dtype", REDUCED)
+def test_short_floats_are_added_in_float32(gpu, dtype):
+    x = np.full((1, 8, 50, 50), 30, dtype)
     y = gpu.avg_pool2d(FakeArray(x), (50, 50), (50, 50), ((0, 0), (0, 0)), 2500)
     assert gpu.to_host(y).ravel().tolist() == [30] * 8
-    dy = np.full((1, 8, 49, 49), 1, np.float16)
+    dy = np.full((1, 8, 49, 49), 1, dtype)
     dx = gpu.avg_pool2d_grad(FakeArray(dy), (1, 8, 50, 50), (2, 2), (1, 1), ((0, 0), (0, 0)), 4)
     assert gpu.to_host(dx)[0, 0, 1, 1] == 1
 

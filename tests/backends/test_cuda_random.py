@@ -9,6 +9,7 @@ import minigrad as mg
 from minigrad import backends
 from minigrad.backends.cuda.hyperparameters import Recording
 from tests.fake_cupy import fake_cupy
+from tests.floats import FLOATS, REDUCED
 
 
 @pytest.fixture
@@ -58,15 +59,15 @@ def drawn(backend, kernel, *arguments, seed=0):
     return backend.to_host(getattr(backend, kernel)(backend.new_stream(seed), *arguments))
 
 
-FLOATS = pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+STEPS = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24, "float64": 2**53}  # from 0 to 1
 
 
-@FLOATS
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_uniform(backend, dtype):
     numbers = drawn(backend, "random_uniform", (300, 101), dtype)
     assert numbers.dtype == dtype and numbers.min() >= 0 and numbers.max() < 1
-    assert stats.kstest(numbers.ravel().astype(float), "uniform").pvalue > 0.01
-    steps = numbers.astype(float) * {"float16": 2**11, "float32": 2**24, "float64": 2**53}[dtype]
+    assert stats.kstest(numbers.ravel().astype(float) + 0.5 / STEPS[dtype], "uniform").pvalue > 0.01
+    steps = numbers.astype(float) * STEPS[dtype]
     assert (steps == np.floor(steps)).all() and (steps % 2 == 1).any()
 
 
@@ -75,13 +76,14 @@ def test_uniform_uses_the_words_in_their_order(backend):
     np.testing.assert_array_equal(
         drawn(backend, "random_uniform", (11,), "float32", seed=9), [(w >> 8) / 2**24 for w in words[:11]]
     )
-    halves = drawn(backend, "random_uniform", (11,), "float16", seed=9)
-    np.testing.assert_array_equal(halves, [(w >> 21) / 2**11 for w in words[:11]])
+    for dtype in REDUCED:
+        expected = [(w * STEPS[dtype] >> 32) / STEPS[dtype] for w in words[:11]]
+        np.testing.assert_array_equal(drawn(backend, "random_uniform", (11,), dtype, seed=9), expected)
     doubles = [((a << 32 | b) >> 11) / 2**53 for a, b in zip(words[::2], words[1::2])]
     np.testing.assert_array_equal(drawn(backend, "random_uniform", (5,), "float64", seed=9), doubles[:5])
 
 
-@FLOATS
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_normal(backend, dtype):
     numbers = drawn(backend, "random_normal", (30301,), dtype).astype(float)
     assert np.isfinite(numbers).all()
@@ -97,6 +99,12 @@ def test_normal_is_box_and_muller(backend):
     expected = np.sqrt(-2 * np.log(radius / 2**53)) * np.exp(2j * np.pi * angle / 2**53)
     found = drawn(backend, "random_normal", (2,), "float64", seed=3)
     np.testing.assert_allclose(found, [expected.real, expected.imag], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", REDUCED)
+def test_short_normal_numbers_are_the_long_ones_rounded(backend, dtype):
+    long, short = (drawn(backend, "random_normal", (1001,), kind) for kind in ("float32", dtype))
+    np.testing.assert_array_equal(short, long.astype(dtype))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 7), (-3, 1000), (5, 6), (0, 2**40), (-(2**63), 2**63 - 1), (-(2**63), 2**63)])

@@ -11,8 +11,9 @@ from minigrad.backends.cuda import reduction
 from minigrad.backends.cuda.compiler import Kernels
 from minigrad.backends.cuda.reduction import Reductions, plan_of, view_of
 from tests.fake_cupy import FakeArray, FakeCupy
+from tests.floats import FLOATS, REDUCED
 
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3}
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3, "bfloat16": 8e-3}
 cupy = FakeCupy()
 reductions = Reductions(cupy, Kernels(cupy))
 
@@ -54,7 +55,7 @@ def cases(draw):
 
 
 @settings(deadline=None, max_examples=150)
-@given(cases(), st.sampled_from(list(TOLERANCES)))
+@given(cases(), st.sampled_from(FLOATS))
 def test_any_dense_memory(case, dtype):
     shape, order, axes, keepdims = case
     array = in_order(np.random.default_rng(0).standard_normal(shape).astype(dtype), order)
@@ -78,7 +79,7 @@ LARGE = [
 ]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("shape", "axes"), LARGE, ids=str)
 def test_parts(small_parts, shape, axes, dtype):
     array = np.random.default_rng(0).standard_normal(shape).astype(dtype)
@@ -86,7 +87,7 @@ def test_parts(small_parts, shape, axes, dtype):
     check(in_order(array, (*range(len(shape)),)[::-1]), axes, True)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_memory_that_is_not_dense_or_not_aligned(dtype):
     array = np.random.default_rng(0).standard_normal((12, 20, 8)).astype(dtype)
     for view in (
@@ -100,10 +101,12 @@ def test_memory_that_is_not_dense_or_not_aligned(dtype):
         check(view, (-1,), False)
 
 
-def test_float16_in_float32():
-    array = np.full((400, 300), 60.0, "float16")
+@pytest.mark.parametrize("dtype", REDUCED)
+def test_short_floats_in_float32(dtype):
+    """Their sum is rounded once: float16 has none so large, and adding up in bfloat16 would end at 16384."""
+    array = np.full((400, 300), 60.0, dtype)
     with np.errstate(over="ignore"):
-        assert np.isinf(reductions.sum(FakeArray(array))._hidden)
+        assert reductions.sum(FakeArray(array)).item() == np.array(array.size * 60.0).astype(dtype)
     assert reductions.sum(FakeArray(array), dtype=np.float32).item() == array.size * 60
     assert reductions.mean(FakeArray(array)).item() == 60
     check(array[:5], (1,), False, np.dtype("float32"))

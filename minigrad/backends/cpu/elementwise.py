@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import REDUCED
+from ..bfloat16 import rounded
 from .threads import even, for_each
 
 BLOCK = 1 << 18
@@ -25,6 +26,7 @@ LONG = (1 << 12) + 1
 """The least numbers in a row that meets values per column: NumPy copies rows up to half its buffer's size, which costs as much
 again as the arithmetic."""
 _NUMBERS = (float, int, bool)
+ARRAYS = (np.ndarray, np.generic)
 
 
 def as_lines(arrays: tuple[np.ndarray, ...]) -> list[np.ndarray] | None:
@@ -124,19 +126,6 @@ def contiguous(x: np.ndarray) -> np.ndarray:
     return result
 
 
-def keeping_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function; of a short float and a Python number it gives that float, where NumPy gives float32 for bfloat16."""
-
-    def call(*operands: Any, **options: Any) -> Any:
-        result = function(*operands, **options)
-        for operand in operands:
-            if isinstance(operand, (np.ndarray, np.generic)) and operand.dtype in REDUCED and result.dtype.kind == "f":
-                return result.astype(operand.dtype, copy=False)
-        return result
-
-    return call
-
-
 def without_warning(comparison: np.ufunc) -> Callable[..., Any]:
     """The function; of nan in bfloat16, NumPy would warn."""
 
@@ -153,7 +142,7 @@ def without_warning(comparison: np.ufunc) -> Callable[..., Any]:
 def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
     """The function, on threads for large arrays of one floating dtype, shape and order; Python numbers may be among them."""
 
-    with_number = keeping_dtype(ufunc)
+    with_number = rounded(ufunc, ARRAYS)
 
     def unary(x: Any, out: Any = None) -> Any:
         if type(x) is not np.ndarray or x.size < LARGE or x.dtype.kind != "f":

@@ -2,7 +2,8 @@
 
 Every text is compiled for one element type, T, and the type that it is computed in, A, so that it needs no templates and its
 kernels keep their names. These two and headers, ``kernels/*.cuh``, stand in front of it, in the text itself: CuPy keeps what it
-has compiled on disk by the text, and would not see a change in an included file.
+has compiled on disk by the text, and would not see a change in an included file. CUDA's own header of a short float takes a
+tenth of a second, and is included only where T is that float.
 """
 
 from __future__ import annotations
@@ -10,26 +11,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...dtypes import FLOATING, accumulated_in
+
 KERNELS = Path(__file__).parent / "kernels"
 
-TYPES: dict[np.dtype, tuple[str, str]] = {
-    np.dtype("float16"): ("__half", "float"),
-    np.dtype("float32"): ("float", "float"),
-    np.dtype("float64"): ("double", "double"),
+
+class Type(NamedTuple):
+    """What C++ knows of a dtype: its name, the type that sums of it are kept in, and how many bits its mantissa has."""
+
+    element: str
+    accumulator: str
+    digits: int
+    header: str = ""
+    """CUDA's, which declares the element."""
+
+
+_BY_NAME = {
+    "float16": Type("__half", "float", 11, "cuda_fp16.h"),
+    "bfloat16": Type("__nv_bfloat16", "float", 8, "cuda_bf16.h"),
+    "float32": Type("float", "float", 24),
+    "float64": Type("double", "double", 53),
 }
-"""How C++ calls a dtype, and the type that sums of it are kept in."""
+_FLOATING = {dtype.name: dtype for dtype in FLOATING}
+
+TYPES = {_FLOATING[name]: found for name, found in _BY_NAME.items() if name in _FLOATING}
+"""The dtypes of our kernels: all floats that there are, bfloat16 where ml_dtypes is installed."""
 
 DEFAULT_SHARED_MEMORY = 48 << 10
 """The bytes of shared memory that a block may have without asking."""
 
 DTYPES = {
     "exact_gemm": ("float32",),
-    "hopper_gemm": ("float16", "float32"),
-    "implicit_gemm": ("float16", "float32"),
+    "hopper_gemm": ("float16", "bfloat16", "float32"),
+    "implicit_gemm": ("float16", "bfloat16", "float32"),
 }
 """What texts are for that are not for all of TYPES."""
 
@@ -72,10 +90,11 @@ def is_usable(family: str, cupy: Any) -> bool:
 @cache
 def source(family: str, dtype: np.dtype) -> str:
     """A text as it is compiled for an element type."""
-    element, accumulator = TYPES[dtype]
-    types = f"#include <cuda_fp16.h>\nusing T = {element};\nusing A = {accumulator};\n"
+    element, accumulator, digits, header = TYPES[dtype]
+    include = f"#include <{header}>\n" if header else ""
+    types = f"using T = {element};\nusing A = {accumulator};\nconstexpr int DIGITS = {digits};\n"
     files = ("numbers.cuh", *HEADERS.get(family, ()), f"{family}.cu")
-    return types + "".join((KERNELS / file).read_text() for file in files)
+    return include + types + "".join((KERNELS / file).read_text() for file in files)
 
 
 class Kernels:
@@ -98,8 +117,7 @@ class Kernels:
             dtype = np.dtype(dtype)
             if (family, dtype) not in self._modules:
                 self._modules[family, dtype] = self._cupy.RawModule(code=source(family, dtype), options=options(family))
-            accumulator = np.float64 if TYPES[dtype][1] == "double" else np.float32
-            kernel = self._found[asked] = Kernel(self._modules[family, dtype].get_function(name), accumulator)
+            kernel = self._found[asked] = Kernel(self._modules[family, dtype].get_function(name), accumulated_in(dtype).type)
         return kernel
 
 

@@ -1,9 +1,9 @@
 """Convolution and its two gradients on CUDA, as matrix products over channels-last memory.
 
 Most go through kernels that read windows where they lie (``hopper_gemm.py``, ``implicit_gemm.py``, ``exact_gemm.py``). A 1×1
-convolution is a product of what is there, by cuBLAS where that is faster: in float16 and TF32, and for weights' gradients. What
-those kernels do not serve (float64, odd numbers of channels) writes its windows out as the rows of a matrix for cuBLAS, of as
-many images at a time as a bounded workspace holds; there, the gradient by the input makes such a matrix and gathers it into
+convolution is a product of what is there, by cuBLAS where that is faster: in short floats and TF32, and for weights' gradients.
+What those kernels do not serve (float64, odd numbers of channels) writes its windows out as the rows of a matrix for cuBLAS, of
+as many images at a time as a bounded workspace holds; there, the gradient by the input makes such a matrix and gathers it into
 planes.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...dtypes import REDUCED, accumulated_in
 from ..generic.convolution import ConvolutionKernels
 from ..generic.windows import Padding, Pair
 from ..generic.windows import count as window_count
@@ -27,7 +28,7 @@ WORKSPACE = 256 << 20
 """Bytes that the written-out windows may take, unless a single image takes more."""
 MOST_WIDENED = 3
 """How many times the channels may become by fillers, so that 16 bytes of them can be read at once: an image's three become
-four, or eight in float16."""
+four, or eight of a short float."""
 MERGED = 32
 """The channels that small groups are merged to: zeros are multiplied too, which is faster than many small products."""
 
@@ -149,7 +150,7 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
                 return self.planes(dx, N, H, W)
         dx = self.xp.empty((N * H * W, C), dtype=grad.dtype)
         weights = self._weights_last(w, groups, g)
-        for images, here, matrix in self._workspaces(N, g, grad.dtype, _sum_dtype(grad.dtype)):
+        for images, here, matrix in self._workspaces(N, g, grad.dtype, accumulated_in(grad.dtype)):
             self.product(by_group(dy, g.G)[:, here], weights, matrix)
             self._fold(matrix, dx[images.start * H * W : images.stop * H * W], g)
         return self.planes(dx, N, H, W)
@@ -180,7 +181,7 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
             dw = gemm.weight_grad(dy, pixels, N, g)
             if dw is not None:
                 return self._own_weights(dw, weight_shape, groups, g)
-        total = self.xp.empty((g.G, OC // g.G, g.depth(pack(x))), dtype=_sum_dtype(x.dtype))
+        total = self.xp.empty((g.G, OC // g.G, g.depth(pack(x))), dtype=accumulated_in(x.dtype))
         for here, matrix in self._windows(pixels, N, g):
             self.product(by_group(dy, g.G)[:, here].transpose(0, 2, 1), matrix, total, accumulate=here.start > 0)
         dw = self.xp.empty(weight_shape, dtype=grad.dtype)
@@ -192,9 +193,9 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
         """The kernels over windows that are not written, for a dtype; None where the GPU has no tensor cores for it."""
         if not self.implicit_gemm.most_memory:
             return None
-        if dtype.char == "e" or (dtype.char == "f" and uses_tf32()):
+        if dtype in REDUCED or (dtype == "float32" and uses_tf32()):
             return self.implicit_gemm
-        return self.exact_gemm if dtype.char == "f" else None
+        return self.exact_gemm if dtype == "float32" else None
 
     def _own_weights(self, dw: Any, weight_shape: tuple[int, ...], groups: int, g: Geometry) -> Any:
         """(OC, channels of a wide group, KH, KW) -> (OC, C/G, KH, KW): the weights that the convolution has."""
@@ -278,7 +279,3 @@ def by_group(pixels: Any, G: int) -> Any:
 
 def _is_served(a: Any, b: Any) -> bool:
     return a.dtype == b.dtype and a.dtype in TYPES and a.size > 0 and b.size > 0
-
-
-def _sum_dtype(dtype: Any) -> str:
-    return "float64" if dtype == "float64" else "float32"

@@ -1,9 +1,9 @@
 """Matrix products by cuBLAS, called through ctypes.
 
-CuPy's own products copy transposed stacks, multiply float16 stacks in float32, and refuse to be recorded in a CUDA graph.
-cuBLAS does none of that: ``cublasGemmStridedBatchedEx`` takes any two strides of which one is 1, and with a workspace of the
-caller's it can be recorded. Three designs were weighed: CuPy's products (the above), cuBLASLt (which can add a bias at once,
-but wants a plan for every shape), and this one.
+CuPy's own products copy transposed stacks, multiply float16 stacks in float32, have none for bfloat16 stacks, and refuse to be
+recorded in a CUDA graph. cuBLAS does none of that: ``cublasGemmStridedBatchedEx`` takes any two strides of which one is 1, and
+with a workspace of the caller's it can be recorded. Three designs were weighed: CuPy's products (the above), cuBLASLt (which
+can add a bias at once, but wants a plan for every shape), and this one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import threading
 from functools import cache, lru_cache
 from typing import Any
 
-import numpy as np
+from ...dtypes import FLOATING
 
 WORKSPACE = 32 << 20
 """Bytes, as NVIDIA recommends for Hopper."""
 
-_DATA = {np.dtype("float16"): 2, np.dtype("float32"): 0, np.dtype("float64"): 1}  # cudaDataType_t
+_BY_NAME = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}  # cudaDataType_t
+_DATA = {dtype: _BY_NAME[dtype.name] for dtype in FLOATING}
 _COMPUTE_32F, _COMPUTE_32F_FAST_TF32, _COMPUTE_64F = 68, 77, 70  # cublasComputeType_t
 _DEFAULT_ALGORITHM = -1
 _FLOATS = tuple(ctypes.byref(ctypes.c_float(number)) for number in (0, 1))
@@ -82,7 +83,7 @@ class Cublas(threading.local):
 
         Args:
             a: an array of any strides of which ``is_matrix`` is true; likewise ``b``.
-            out: an array with rows whose numbers lie next to each other; of float16 factors it may be float32.
+            out: an array with rows whose numbers lie next to each other; of short floats it may be float32.
             tf32: whether float32 is rounded to 10 bits of mantissa first, for the tensor cores.
         """
         handle = self.handle()

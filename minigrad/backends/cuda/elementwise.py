@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bfloat16 import rounded
 from .compiler import TYPES, Kernels
 from .layout import can_hold, inverse, is_aligned, line, order_of, pack, pitch_of_rows, width_of_rows
 
@@ -122,6 +123,7 @@ class Elementwise:
 
     def _in_memory_order(self, function: Callable[..., Any]) -> Callable[..., Any]:
         array_type = self._cupy.ndarray
+        function = rounded(function, array_type)
 
         def call(*operands: Any, **options: Any) -> Any:
             leader = max((x for x in operands if type(x) is array_type), key=lambda x: (x.ndim, x.size), default=None)

@@ -26,7 +26,7 @@ class Tile(NamedTuple):
     """A kernel's block: the part of the result that it computes, and how many of it share a multiprocessor.
 
     A full multiprocessor takes so many clocks to start and to end its blocks, and so many for every step of their sums: 128
-    bytes of a row, for TF32 as for float16.
+    bytes of a row, for TF32 as for short floats.
     """
 
     rows: int

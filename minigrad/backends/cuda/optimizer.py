@@ -32,7 +32,7 @@ LAUNCH = np.dtype(
 
 
 class CUDAOptimizerKernels(OptimizerKernels):
-    """The generic rules, on whole lists of parameters; float16 is computed in float32, and rounded at the end.
+    """The generic rules, on whole lists of parameters; short floats are computed in float32, and rounded at the end.
 
     The numbers of a rule stand in the order in which its kernel reads them.
     """

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...dtypes import accumulated_in
 from .compiler import TYPES, Kernels
 from .layout import dense_order, inverse, pack
 
@@ -24,12 +25,12 @@ AHEAD = 4
 LEAST = 2
 """How often a thread has to read ahead for a part to be worth its while."""
 
-ACCUMULATORS = {dtype: np.dtype("float64" if wide == "double" else "float32") for dtype, (_, wide) in TYPES.items()}
+ACCUMULATORS = {dtype: accumulated_in(dtype) for dtype in TYPES}
 """The dtypes that sums are kept in."""
 
 
 class Reductions:
-    """``sum`` and ``mean`` with NumPy's arguments and results; float16 is summed in float32.
+    """``sum`` and ``mean`` with NumPy's arguments and results; short floats are summed in float32.
 
     Args:
         cupy: the module, whose own functions take integers, ``out=`` and other dtypes.

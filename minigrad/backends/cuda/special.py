@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import REDUCED
 from ..generic.special import SpecialKernels
 from .compiler import TYPES, Kernels
 from .layout import inverse, is_aligned, line, order_of, pack
@@ -53,6 +54,6 @@ class CUDASpecialKernels(SpecialKernels):
 
     def _by_cupyx(self, name: str, x: Any, out: Any) -> Any:
         function = getattr(importlib.import_module("cupyx.scipy.special"), name)
-        if x.dtype != "float16":
+        if x.dtype not in REDUCED:
             return function(x, out=out)
-        return self._store(function(x.astype("float32")), x, out)  # of float16 it makes float64
+        return self._store(function(x.astype("float32")), x, out)  # of float16 it makes float64, of bfloat16 float32

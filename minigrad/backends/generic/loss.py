@@ -52,9 +52,9 @@ class LossKernels:
 
         The mean of nothing is nan.
         """
-        if weight is None and ignore_index is None:
-            return self.xp.mean(loss), target.size or float("nan")
         dtype = accumulated_in(loss.dtype)
+        if weight is None and ignore_index is None:
+            return self.xp.mean(loss, dtype=dtype).astype(loss.dtype), target.size or float("nan")
         total = self.xp.sum(self.class_weights(target, weight, ignore_index, dtype))
         with self.quiet():
             mean = self.xp.sum(loss.astype(dtype, copy=False)) / total

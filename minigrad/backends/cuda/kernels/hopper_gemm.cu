@@ -35,20 +35,21 @@
 #define SUMS_64 SUMS_32(0), SUMS_32(8)
 #define SUMS_128 SUMS_64, SUMS_32(16), SUMS_32(24)
 
-// d += a · b, of 64 rows and N columns, given by descriptors: for 32 bytes of each, which are 8 or 16 numbers.
-#define WGMMA(N, REGISTERS, SUMS, A, B)                                                                                        \
-    __device__ inline void wgmma_tf32(float (&d)[N / 8][4], unsigned long long a, unsigned long long b) {                      \
-        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N "k8.f32.tf32.tf32 {" REGISTERS "}, %" #A ", %" #B ", 1, 1, 1;"     \
-                     : SUMS : "l"(a), "l"(b));                                                                                 \
-    }                                                                                                                          \
-    __device__ inline void wgmma_f16(float (&d)[N / 8][4], unsigned long long a, unsigned long long b) {                       \
-        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.f16.f16 {" REGISTERS "}, %" #A ", %" #B                   \
-                     ", 1, 1, 1, 0, 0;" : SUMS : "l"(a), "l"(b));                                                              \
+// d += a · b, of 64 rows and N columns, given by descriptors: for 32 bytes of each, which are K numbers of the type that PTX
+// calls so. Of 16-bit types it asks, besides, whether to transpose a and b.
+#define WGMMA_OF(K, TYPE, TRANSPOSED, N, REGISTERS, SUMS, A, B)                                                                \
+    __device__ inline void wgmma_##TYPE(float (&d)[N / 8][4], unsigned long long a, unsigned long long b) {                    \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N "k" #K ".f32." #TYPE "." #TYPE " {" REGISTERS "}, %" #A ", %" #B   \
+                     ", 1, 1, 1" TRANSPOSED ";" : SUMS : "l"(a), "l"(b));                                                      \
     }
+#define WGMMA(K, TYPE, TRANSPOSED)                                                                                             \
+    WGMMA_OF(K, TYPE, TRANSPOSED, 64, REGISTERS_32, SUMS_32(0), 32, 33)                                                        \
+    WGMMA_OF(K, TYPE, TRANSPOSED, 128, REGISTERS_64, SUMS_64, 64, 65)                                                          \
+    WGMMA_OF(K, TYPE, TRANSPOSED, 256, REGISTERS_128, SUMS_128, 128, 129)
 
-WGMMA(64, REGISTERS_32, SUMS_32(0), 32, 33)
-WGMMA(128, REGISTERS_64, SUMS_64, 64, 65)
-WGMMA(256, REGISTERS_128, SUMS_128, 128, 129)
+WGMMA(8, tf32, "")
+WGMMA(16, f16, ", 0, 0")
+WGMMA(16, bf16, ", 0, 0")
 
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }  // in front of the first
 
@@ -73,6 +74,7 @@ __device__ inline unsigned long long descriptor(const char* tile) {
 
 template <int NI> __device__ inline void multiply(float (&sum)[NI][4], unsigned long long a, unsigned long long b) {
     if constexpr (sizeof(T) == 4) wgmma_tf32(sum, a, b);
+    else if constexpr (IS_BFLOAT16) wgmma_bf16(sum, a, b);
     else wgmma_f16(sum, a, b);
 }
 

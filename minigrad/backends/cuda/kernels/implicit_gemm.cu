@@ -1,4 +1,4 @@
-// The tiles of implicit_gemm.cuh for halves, and for floats that are rounded to TF32.
+// The tiles of implicit_gemm.cuh for short floats, and for floats that are rounded to TF32.
 
 CONVOLVE(false, 128, 128, 2, 2, 3, 2)
 CONVOLVE(false, 128, 64, 2, 2, 3, 3)

@@ -8,7 +8,7 @@ template <bool EXACT, int MI, int NI>
 __device__ inline void multiply(float (&sum)[MI][NI][4], unsigned (&a)[MI][4], unsigned (&b)[NI][2]) {
     if constexpr (EXACT) multiply_exactly(sum, a, b);
     else if constexpr (sizeof(T) == 4) multiply_rounded(sum, a, b);
-    else multiply_halves(sum, a, b);
+    else multiply_pairs(sum, a, b);
 }
 
 template <class Copy> __device__ inline void copy_all(Copy copy) {

@@ -47,14 +47,10 @@ __device__ inline void fill(const word64* stream, Item* out, long long size, con
     }
 }
 
-// From 0 to below 1, in as many steps as T has below 1.
-__device__ inline void uniform_of(const Words& words, float* x) {
+// From 0 to below 1, in steps of T's last bit below 1: nothing is rounded, to 1 for instance.
+template <class Float> __device__ inline void uniform_of(const Words& words, Float* x) {
 #pragma unroll
-    for (int j = 0; j < 4; j++) x[j] = (words.word[j] >> 8) * 0x1p-24f;
-}
-__device__ inline void uniform_of(const Words& words, __half* x) {
-#pragma unroll
-    for (int j = 0; j < 4; j++) x[j] = __float2half((words.word[j] >> 21) * 0x1p-11f);
+    for (int j = 0; j < 4; j++) x[j] = narrow<Float>((words.word[j] >> (32 - DIGITS)) * (1.0f / (1 << DIGITS)));
 }
 __device__ inline void uniform_of(const Words& words, double* x) {
 #pragma unroll
@@ -76,14 +72,14 @@ __device__ inline void normal_of(const Words& words, float* x) {
 #pragma unroll
     for (int j = 0; j < 4; j += 2) box_muller(words.word[j] * 0x1p-32f + 0x1p-33f, words.word[j + 1] * 0x1p-32f, x + j);
 }
-__device__ inline void normal_of(const Words& words, __half* x) {
+__device__ inline void normal_of(const Words& words, double* x) {
+    box_muller(((pair(words, 0) >> 11) + 1) * 0x1p-53, (pair(words, 1) >> 11) * 0x1p-53, x);
+}
+template <class Short> __device__ inline void normal_of(const Words& words, Short* x) {
     float wide[4];
     normal_of(words, wide);
 #pragma unroll
-    for (int j = 0; j < 4; j++) x[j] = __float2half(wide[j]);
-}
-__device__ inline void normal_of(const Words& words, double* x) {
-    box_muller(((pair(words, 0) >> 11) + 1) * 0x1p-53, (pair(words, 1) >> 11) * 0x1p-53, x);
+    for (int j = 0; j < 4; j++) x[j] = narrow<Short>(wide[j]);
 }
 
 // The product of two 64-bit numbers.

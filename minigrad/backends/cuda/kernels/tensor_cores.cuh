@@ -1,5 +1,5 @@
 // Products on tensor cores by mma.sync: matrices of a warp from shared memory to registers, and sums of their products. Words of
-// 32 bits are a float or two halves; which lane holds which numbers is in CUDA's manual, and in the emulation.
+// 32 bits are a float or two short floats; which lane holds which numbers is in CUDA's manual, and in the emulation.
 
 #ifndef MINIGRAD_EMULATED
 __device__ inline unsigned round_to_tf32(float x) {
@@ -8,17 +8,18 @@ __device__ inline unsigned round_to_tf32(float x) {
     return bits;
 }
 
-__device__ inline void mma_m16n8k8_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
+// d += a · b, of 16 rows and 8 columns, and K numbers of the type that PTX calls so.
+#define MMA(K, TYPE)                                                                                                           \
+    __device__ inline void mma_m16n8k##K##_##TYPE(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {             \
+        asm volatile("mma.sync.aligned.m16n8k" #K ".row.col.f32." #TYPE "." #TYPE ".f32 "                                      \
+                     "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                                                   \
+                     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                          \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                      \
+    }
 
-__device__ inline void mma_m16n8k16_f16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
+MMA(8, tf32)
+MMA(16, f16)
+MMA(16, bf16)
 
 // Four matrices of 8 rows of 16 bytes: lane 8 i + r has the address of row r of matrix i, and gets word lane % 4 of row
 // lane / 4 of each.
@@ -71,13 +72,16 @@ __device__ inline void multiply_rounded(float (&sum)[MI][NI][4], unsigned (&a)[M
     }
 }
 
-// The same for halves.
+// The same for short floats.
 template <int MI, int NI>
-__device__ inline void multiply_halves(float (&sum)[MI][NI][4], unsigned (&a)[MI][4], unsigned (&b)[NI][2]) {
+__device__ inline void multiply_pairs(float (&sum)[MI][NI][4], unsigned (&a)[MI][4], unsigned (&b)[NI][2]) {
 #pragma unroll
     for (int j = 0; j < NI; j++)
 #pragma unroll
-        for (int i = 0; i < MI; i++) mma_m16n8k16_f16(sum[i][j], a[i], b[j]);
+        for (int i = 0; i < MI; i++) {
+            if constexpr (IS_BFLOAT16) mma_m16n8k16_bf16(sum[i][j], a[i], b[j]);
+            else mma_m16n8k16_f16(sum[i][j], a[i], b[j]);
+        }
 }
 
 // A float becomes two of TF32, the nearest one and the rest: the word keeps the first. The rest may have one bit too many, which
