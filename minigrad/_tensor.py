@@ -303,6 +303,7 @@ class Tensor:
 
     def data_ptr(self) -> _int:
         """The address of the first element."""
+        compute_waiting(self)
         return backend_of(self.array).address(self.array)
 
     def is_floating_point(self) -> _bool:
@@ -343,6 +344,7 @@ class Tensor:
                 raise RuntimeError("numpy: the tensor requires grad; use .detach().numpy()")
             if self.device.type not in ("cpu", "meta"):  # what the meta device lacks, to_host says
                 raise TypeError(f"numpy: expected a tensor on the cpu, got one on {self.device}; use .cpu().numpy()")
+        compute_waiting(self)  # whoever has the memory may write to it
         return backend_of(self.array).to_host(self.array)
 
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any:
@@ -352,6 +354,7 @@ class Tensor:
         return array.copy() if copy else array
 
     def __dlpack__(self, **kwargs: Any) -> Any:
+        compute_waiting(self)
         return self.detach().array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
@@ -1244,6 +1247,7 @@ def _rebuild(cls: type[Tensor], host: Any, device: str, requires_grad: bool, att
 
 from . import ops  # noqa: E402
 from .autograd import engine  # noqa: E402
+from .autograd.deferred import compute_waiting  # noqa: E402
 from .autograd.hooks import register_hook, register_post_accumulate_grad_hook, retain_grad  # noqa: E402
 from .autograd.inplace import write  # noqa: E402
 from .autograd.modes import is_inference_mode_enabled, no_grad  # noqa: E402

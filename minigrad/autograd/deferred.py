@@ -4,8 +4,8 @@ A tensor whose array is deferred has no ``array`` yet; asking for it (``Tensor._
 asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. So does an
 addition, as of a residual block's input. To a user
 nothing changes: a deferred tensor is an ordinary one, its node is on the tape, and what it will be computed from cannot change
-in between. That memory is held by one tensor alone (``is_held_once``), whose changes in place compute what waits for it first
-(``compute_waiting``, in ``check_writable``). Where somebody asks for the gradient in between, the two operations are parted
+in between. That memory is held by one tensor alone (``is_held_once``), which computes what waits for it before it changes in
+place or gives its memory to somebody else (``compute_waiting``). Where somebody asks for the gradient in between, the two operations are parted
 (``Operation.separate``).
 
 Gradients by weights are deferred likewise, while another thread computes them during the backward pass (``weight_grad_later``);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 
 import numpy as np
 import pytest
@@ -22,6 +23,12 @@ def arguments(dtype="float32"):
 def normalized(x, kernel, weight, bias):
     """Batch norm of a convolution: nobody but the tensor in between holds the convolution's result."""
     return F.batch_norm(F.conv2d(x, kernel), None, None, weight, bias, training=True)
+
+
+def at_address(tensor):
+    """The tensor's memory, by its address alone."""
+    numbers = (ctypes.c_float * tensor.numel()).from_address(tensor.data_ptr())
+    return np.frombuffer(numbers, np.float32)
 
 
 def is_deferred(tensor):
@@ -92,6 +99,22 @@ def test_memory_that_others_hold_is_read_at_once():
         assert not is_deferred(F.batch_norm(before, None, None, weight, bias, training=True))
         del held
     assert is_deferred(F.batch_norm(before, None, None, weight, bias, training=True))
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [lambda t: t.numpy(), lambda t: t[0].numpy(), lambda t: t.detach().numpy(), np.asarray, np.from_dlpack, at_address],
+    ids=["numpy", "of a view", "detached", "asarray", "dlpack", "address"],
+)
+def test_memory_that_is_given_away_later_may_be_written_to(memory):
+    x, kernel, weight, bias = (t.detach() for t in arguments())
+    before = F.conv2d(x, kernel)
+    expected = F.batch_norm(before.clone(), None, None, weight, bias, training=True).numpy()
+    y = F.batch_norm(before, None, None, weight, bias, training=True)
+    assert is_deferred(y)
+    memory(before)[...] = 7
+    assert before[0, 0, 0, 0].item() == 7
+    np.testing.assert_array_equal(y.numpy(), expected)
 
 
 def test_hooks_see_the_values_in_between():
