@@ -125,11 +125,11 @@ def _references(tensor: Tensor) -> tuple[int, int]:
     return sys.getrefcount(array), 0 if base is None else sys.getrefcount(base)
 
 
-class _Array:
+class ArrayAlone:
     """Stands for an array of a backend, to learn what Python counts when only a tensor holds it."""
 
-    def __init__(self, base: _Array | None):
+    def __init__(self, base: ArrayAlone | None):
         self.base = base
 
 
-_ALONE = (_references(wrap(_Array(None))), _references(wrap(_Array(_Array(None)))))
+_ALONE = (_references(wrap(ArrayAlone(None))), _references(wrap(ArrayAlone(ArrayAlone(None)))))

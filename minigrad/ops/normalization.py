@@ -49,7 +49,7 @@ class Normalize(Operation):
         self.save_input(0)
         self.save_input(1)
         mean, var = self.statistics = self.backend.moments(x, self.axes)
-        affine = [None if a is None else self.xp.array(a.reshape(self.affine_shape), copy=True) for a in (weight, bias)]
+        affine = [None if a is None else a.reshape(self.affine_shape) for a in (weight, bias)]
         backend, eps = self.backend, self.eps
         return Elementwise(x, lambda positive, other: backend.normalize(x, mean, var, *affine, eps, positive, other))
 
@@ -57,9 +57,15 @@ class Normalize(Operation):
         """``apply``, but the result is computed later where that makes no difference."""
         if not is_held_once(inputs[0]):
             return self.apply(*inputs)
-        compute = self.prepare(*self.gather(inputs))
+        given = [t for t in inputs if t is not None]
+        if all(map(is_held_once, given[1:])):
+            compute = self.prepare(*self.gather(inputs))
+        else:  # a view of an optimizer's memory, say
+            x, *affine = self.gather(inputs)
+            compute = self.prepare(x, *(None if a is None else self.xp.array(a, copy=True) for a in affine))
+            given = given[:1]
         self.inputs = None
-        return deferred(None if self.edges is NOT_RECORDED else self, inputs[:1], compute)
+        return deferred(None if self.edges is NOT_RECORDED else self, given, compute)
 
     def backward(self, grad: Tensor) -> Any:
         return NormalizeGrad(self).gradients(grad, self.input(0), self.input(1))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.deferred import compute_waiting
 from ..autograd.inplace import check_writable
 from ..autograd.modes import no_grad
 from ..autograd.operation import wrap
@@ -245,6 +246,8 @@ def _parameters(operation: str, params: Tensors, called: str = "parameters") -> 
     for param in params:
         array = param.array
         version = param._version
+        if version is not None and version.waiting:
+            compute_waiting(param)
         if 0 in array.strides or (version is not None and version.inference):
             with no_grad():
                 check_writable(param, operation, False)

@@ -31,6 +31,10 @@ def at_address(tensor):
     return np.frombuffer(numbers, np.float32)
 
 
+def is_waited_for(tensor):
+    return tensor._version is not None and any(ref() is not None for ref in tensor._version.waiting)
+
+
 def is_deferred(tensor):
     return tensor._deferred is not None
 
@@ -74,22 +78,40 @@ def test_used_with_and_without_relu():
 
 
 def test_a_change_of_the_input_in_place_comes_after_it():
-    for change in (lambda t: t.zero_(), lambda t: t[0].fill_(7), lambda t: t.detach().mul_(2)):
+    step = lambda t: minigrad.optim.SGD([t], lr=1.0).step()  # noqa: E731
+    for change in (lambda t: t.zero_(), lambda t: t[0].fill_(7), lambda t: t.detach().mul_(2), step):
         x, kernel, weight, bias = (t.detach() for t in arguments())
         before = F.conv2d(x, kernel)
+        before.grad = minigrad.ones_like(before)
         expected = F.batch_norm(before, None, None, weight, bias, training=True).numpy().copy()
         y = F.batch_norm(before, None, None, weight, bias, training=True)
         change(before)
         np.testing.assert_array_equal(F.relu(y).numpy(), np.maximum(expected, 0))
 
 
-def test_a_change_of_the_weight_in_place_comes_after_it():
+@pytest.mark.parametrize("held", [False, True])
+def test_a_change_of_the_weight_in_place_comes_after_it(held):
+    """Weights that somebody else holds are copied, others make what waits for them be computed."""
     x, kernel, weight, bias = (t.detach() for t in arguments())
-    y, expected = normalized(x, kernel, weight, bias), normalized(x, kernel, weight, bias).numpy().copy()
-    assert is_deferred(y)
-    weight.zero_()
-    bias.fill_(3)
-    np.testing.assert_array_equal(y.numpy(), expected)
+    expected = normalized(x, kernel, weight, bias).numpy().copy()
+    for change in (
+        lambda: weight.mul_(2),
+        lambda: weight.numpy().fill(7),
+        lambda: bias[:2].fill_(3),
+        lambda: minigrad.optim.SGD([weight], lr=1.0).step(),
+    ):
+        kept = weight.clone(), bias.clone()
+        holder = (weight.numpy(), bias.numpy()) if held else None
+        weight.grad = minigrad.ones(5)
+        y = normalized(x, kernel, weight, bias)
+        assert is_deferred(y) and is_waited_for(weight) == is_waited_for(bias) == (not held)
+        if held:
+            holder[0][:], holder[1][:] = 5, 6
+        change()
+        np.testing.assert_array_equal(y.numpy(), expected)
+        del holder
+        weight.copy_(kept[0])
+        bias.copy_(kept[1])
 
 
 def test_memory_that_others_hold_is_read_at_once():
