@@ -2,11 +2,10 @@
 
 A tensor whose array is deferred has no ``array`` yet; asking for it (``Tensor.__getattr__``) computes it. ReLU looks before it
 asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. So does an
-addition, as of a residual block's input. To a user
-nothing changes: a deferred tensor is an ordinary one, its node is on the tape, and what it will be computed from cannot change
-in between. That memory is held by one tensor alone (``is_held_once``), which computes what waits for it before it changes in
-place or gives its memory to somebody else (``compute_waiting``). Where somebody asks for the gradient in between, the two operations are parted
-(``Operation.separate``).
+addition, as of a residual block's input. To a user nothing changes: a deferred tensor is an ordinary one, its node is on the
+tape, and what it will be computed from cannot change in between. That memory is held by one tensor alone (``is_held_once``),
+which computes what waits for it before it changes in place or gives its memory to somebody else (``compute_waiting``). Where
+somebody asks for the gradient in between, the two operations are parted (``Operation.separate``).
 
 Gradients by weights are deferred likewise, while another thread computes them during the backward pass (``weight_grad_later``);
 the engine waits for all of them before it returns.
@@ -24,7 +23,7 @@ from .._tensor import Tensor
 from ..backends import backend_of
 from .modes import modes
 from .operation import Operation, edge_of, wrap
-from .versions import version_of
+from .versions import Version, version_of
 
 
 class Elementwise:
@@ -34,14 +33,25 @@ class Elementwise:
         source: the other array.
         compute: called with ``positive``, whether zeros are to be put in place of what is negative, and ``other``, None or an
             array of the same shape and dtype that is to be added before.
+        other: what is added already; then there can be no other.
     """
 
-    def __init__(self, source: Any, compute: Callable[[bool, Any], Any]):
+    versions: Sequence[Version] = ()
+    """Of the memory that it reads."""
+
+    def __init__(self, source: Any, compute: Callable[[bool, Any], Any], other: Any = None):
         self.source = source
         self.compute = compute
+        self.other = other
 
-    def __call__(self, positive: bool = False, other: Any = None) -> Any:
-        return self.compute(positive, other)
+    def __call__(self, positive: bool = False) -> Any:
+        return self.compute(positive, self.other)
+
+    def plus(self, other: Any) -> Elementwise | None:
+        """What computes the sum with another array; None if that cannot be done along."""
+        source = self.source
+        alike = type(other) is type(source) and other.shape == source.shape and other.dtype == source.dtype
+        return Elementwise(source, self.compute, other) if alike and self.other is None else None
 
 
 class Pending:
@@ -62,31 +72,50 @@ def deferred(node: Any, sources: Sequence[Tensor], compute: Elementwise | Pendin
         sources: what the array is computed from.
         compute: returns the array.
     """
-    tensor = wrap(None, node)
-    del tensor.array
-    tensor._deferred = compute
-    for source in sources:
-        version = version_of(source)
-        version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
+    tensor = without_array(node)
+    defer(tensor, [version_of(source) for source in sources], compute)
     return tensor
 
 
-def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor) -> Tensor | None:
+def without_array(node: Any) -> Tensor:
+    """A tensor from ``node`` that has yet to get its array."""
+    tensor = wrap(None, node)
+    del tensor.array
+    return tensor
+
+
+def defer(tensor: Tensor, versions: Sequence[Version], compute: Elementwise | Pending) -> None:
+    """Let a tensor without an array have ``compute()`` when it is asked for, or before the memory of these versions changes."""
+    tensor._deferred = compute
+    if type(compute) is Elementwise:
+        compute.versions = versions
+    for version in versions:
+        version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
+
+
+def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor | None:
     """``a + b``, one of which is deferred, in one kernel with that one; None where that cannot be.
+
+    It is deferred itself where only the tape holds the other one's memory: a ReLU that follows goes into the same kernel.
 
     Args:
         operation: what takes the sum's place on the tape; it needs nothing of its inputs' values.
+        into: the deferred one of the two, if it is to have the sum; its place on the tape is left to the caller.
     """
     waiting, other = (b, a) if a._deferred is None else (a, b)
-    compute, array = waiting._deferred, other.array
-    if type(compute) is not Elementwise:
+    compute, waits = waiting._deferred, is_held_once(other)
+    total = compute.plus(other.array) if type(compute) is Elementwise else None
+    if total is None:
         return None
-    source = compute.source
-    if type(array) is not type(source) or array.shape != source.shape or array.dtype != source.dtype:
-        return None
-    operation.record(backend_of(array), [edge_of(a), edge_of(b)])
-    recorded = modes.grad and (a._requires_grad or b._requires_grad)
-    return wrap(compute(other=array), operation if recorded else None)
+    operation.record(backend_of(total.other), [edge_of(a), edge_of(b)])
+    if into is None:
+        recorded = modes.grad and (a._requires_grad or b._requires_grad)
+        into = without_array(operation if recorded else None)
+    if waits:
+        defer(into, (*compute.versions, version_of(other)), total)
+    else:
+        into.array, into._deferred = total(), None
+    return into
 
 
 def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor, x: Tensor) -> Tensor:
@@ -114,8 +143,11 @@ def compute_waiting(tensor: Tensor) -> None:
 
 
 def is_held_once(tensor: Tensor) -> bool:
-    """Whether nobody but the tensor holds its memory: no NumPy user, no detached copy, no view, no saved input."""
-    return _references(tensor) in _ALONE
+    """Whether nobody but the tensor, and the tape, holds its memory: no NumPy user, no detached copy, no view."""
+    kept = None if tensor._version is None else tensor._version.kept()
+    of_tape = kept is not None and kept.array is tensor.array
+    references, of_base = _references(tensor)
+    return (references - of_tape, of_base) in _ALONE
 
 
 def _references(tensor: Tensor) -> tuple[int, int]:
@@ -125,11 +157,11 @@ def _references(tensor: Tensor) -> tuple[int, int]:
     return sys.getrefcount(array), 0 if base is None else sys.getrefcount(base)
 
 
-class ArrayAlone:
+class _Array:
     """Stands for an array of a backend, to learn what Python counts when only a tensor holds it."""
 
-    def __init__(self, base: ArrayAlone | None):
+    def __init__(self, base: _Array | None):
         self.base = base
 
 
-_ALONE = (_references(wrap(ArrayAlone(None))), _references(wrap(ArrayAlone(ArrayAlone(None)))))
+_ALONE = (_references(wrap(_Array(None))), _references(wrap(_Array(_Array(None)))))

@@ -11,7 +11,7 @@ from ..dtypes import FLOATING
 from .inplace import adopt, check_writable
 from .modes import modes, no_grad
 from .operation import Operation, Output, edge_of, wrap
-from .versions import version_of
+from .versions import Saved, saved_of, version_of
 
 
 class Context(Operation):
@@ -40,7 +40,7 @@ class Context(Operation):
             return ()
         found = []
         for key in self.constant("keys"):
-            if isinstance(key, tuple):
+            if isinstance(key, Saved):
                 key = wrap(self._unchanged(key, "tensor"))
             elif key is not None:
                 key = self.input(key) if key >= 0 else self.output(~key)
@@ -130,7 +130,7 @@ class Context(Operation):
             elif _among(tensor, results):
                 key = next(~i for i, result in enumerate(results) if result is tensor)
             elif tensor is not None:
-                key = (tensor.array, version_of(tensor), version_of(tensor).count)
+                key = saved_of(tensor, version_of(tensor))
             keys.append(key)
         if keys:
             self.save_constant("keys", keys)

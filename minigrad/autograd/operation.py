@@ -26,7 +26,7 @@ from .._tensor import Tensor
 from ..backends import backend_of
 from ..dtypes import FLOATING
 from .modes import modes
-from .versions import Version, callers_line, describe, inference_version, version_of
+from .versions import Saved, Version, callers_line, describe, inference_version, saved_of, version_of
 from .views import View, refresh
 
 _new = Tensor.__new__
@@ -209,12 +209,12 @@ class Operation:
         if self.edges is not NOT_RECORDED:
             tensor = self.inputs[i]
             if tensor is self.target and tensor is not None:
-                self._save(i, (self.xp.array(tensor.array, copy=True, order="K"), Version(), 0))
+                self._save(i, Saved(self.xp.array(tensor.array, copy=True, order="K"), Version()))
             elif isinstance(tensor, Tensor):
                 version = version_of(tensor)
                 if version.inference:
                     self._refuse_inference()
-                self._save(i, (tensor.array, version, version.count))
+                self._save(i, saved_of(tensor, version))
             else:
                 self._save(i, tensor)
 
@@ -238,15 +238,14 @@ class Operation:
         for key in self.saved:
             if type(key) is int and key < 0:
                 output = outputs[~key]
-                version = version_of(output)
-                self.saved[key] = (output.array, version, version.count)
+                self.saved[key] = saved_of(output, version_of(output))
 
     # --- in backward: what forward saved -------------------------------------------------------------------------------
 
     def input(self, i: int) -> Any:
         """Input ``i`` as forward saw it: a Tensor with its place in the graph, or the Python number that it was."""
         saved = self._saved(i)
-        if type(saved) is not tuple:
+        if type(saved) is not Saved:
             return saved
         array = self._unchanged(saved, f"input {i}")
         edge = self.edges[i]
@@ -271,8 +270,8 @@ class Operation:
             )
         return self.saved[key]
 
-    def _unchanged(self, saved: tuple[Any, Version, int], what: str) -> Any:
-        array, version, count = saved
+    def _unchanged(self, saved: Saved, what: str) -> Any:
+        array, version, count = saved.array, saved.version, saved.count
         if version.count != count:
             raise RuntimeError(
                 f"backward: {self.name} at {describe(self.saved_at)} saved its {what} ({array.dtype}, shape {array.shape}) "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from types import CodeType, FrameType
 from typing import Any
 
@@ -25,6 +26,12 @@ class Version:
     inference = False
     waiting: Any = ()
     """Weak references to tensors that are to be computed from this memory as it is now (deferred.py)."""
+    saved: Any = None
+    """A weak reference to the Saved that was made last."""
+
+    def kept(self) -> Saved | None:
+        """The array that operations keep, as it was when the last of them did."""
+        return None if self.saved is None else self.saved()
 
     def bump(self, writer: str) -> None:
         """Note a change in place by the operation named ``writer``."""
@@ -39,6 +46,28 @@ def version_of(tensor: Any) -> Version:
     if version is None:
         version = tensor._version = Version()
     return version
+
+
+class Saved:
+    """An array that an operation keeps for backward, and how often it had been changed by then.
+
+    Operations that keep the same array as it was at the same time share one: so it is known how many references to an array
+    are the tape's, which never writes to it.
+    """
+
+    __slots__ = ("__weakref__", "array", "count", "version")
+
+    def __init__(self, array: Any, version: Version):
+        self.array, self.version, self.count = array, version, version.count
+
+
+def saved_of(tensor: Any, version: Version) -> Saved:
+    """The tensor's array as it is now, to be kept."""
+    kept = version.kept()
+    if kept is None or kept.array is not tensor.array or kept.count != version.count:
+        kept = Saved(tensor.array, version)
+        version.saved = weakref.ref(kept)
+    return kept
 
 
 def bump_all(tensors: Any, writer: str) -> None:

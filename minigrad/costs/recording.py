@@ -15,6 +15,7 @@ from weakref import WeakSet
 from .._tensor import Tensor
 from ..autograd.deferred import Elementwise
 from ..autograd.operation import Operation
+from ..autograd.versions import Saved
 from ..backends.meta import MetaArray, union
 from ..nn import Module
 from .report import Row, Summary, partial_table
@@ -165,6 +166,8 @@ def arrays_of(node: Any) -> Iterator[MetaArray]:
 def _owners_in(value: Any) -> Iterator[MetaArray]:
     if isinstance(value, Tensor):
         value = source_of(value)
+    elif isinstance(value, Saved):
+        value = value.array
     if isinstance(value, MetaArray):
         yield owner_of(value)
     elif isinstance(value, (tuple, list, dict)):

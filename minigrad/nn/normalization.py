@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import ops
 from .._tensor import Tensor
-from ..ops.normalization import count_batch
+from ..ops.normalization import counted_batch_norm
 from . import functional as F
 from . import init
 from .arguments import boolean, integer, number, sizes
@@ -70,10 +70,9 @@ class _BatchNorm(Module):
         counting = training and count is not None
         if momentum is None:
             momentum = 1 / (count.item() + 1) if counting else 0.0  # type: ignore[union-attr]
-        output = F.batch_norm(input, mean, var, self.weight, self.bias, training or mean is None, momentum, self.eps)
-        if counting:
-            count_batch(count)  # type: ignore[arg-type]
-        return output
+        counted = count if counting else None
+        training = training or mean is None
+        return counted_batch_norm(input, mean, var, counted, self.weight, self.bias, training, momentum, self.eps)
 
     def extra_repr(self) -> str:
         return (

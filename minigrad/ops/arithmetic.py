@@ -7,6 +7,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.deferred import sum_with_deferred
 from ..autograd.inplace import write
+from ..autograd.modes import modes
 from ..autograd.versions import version_of
 from ..autograd.views import set_node
 from ..dtypes import FLOATING, as_number, category
@@ -42,13 +43,12 @@ def add_in_place(tensor: Tensor, other: Any) -> Tensor:
         return write(tensor, Add(), other)
     operation = Add()
     operation.shapes = None
-    output = sum_with_deferred(operation, tensor, other)
-    if output is None:
+    recorded = modes.grad and (tensor._requires_grad or other._requires_grad)
+    if sum_with_deferred(operation, tensor, other, into=tensor) is None:
         return write(tensor, Add(), other)
-    tensor.array, tensor._deferred = output.array, None
     version_of(tensor).bump("add_")
-    if output.node is not None:
-        set_node(tensor, output.node)
+    if recorded:
+        set_node(tensor, operation)
     return tensor
 
 

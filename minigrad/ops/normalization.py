@@ -11,8 +11,7 @@ from ..autograd.deferred import Elementwise, deferred, is_held_once
 from ..autograd.inplace import check_writable
 from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation, wrap
-from ..autograd.versions import bump_all, callers_line, version_of
-from ..autograd.views import set_node
+from ..autograd.versions import bump_all, callers_line
 from ..backends import backend_of
 from ..dtypes import FLOATING
 from .arguments import as_integer, as_integers, as_number, check_tensor
@@ -94,30 +93,6 @@ class NormalizeRelu(Operation):
         return NormalizeGrad(self, output.array).gradients(grad, x, weight)
 
 
-def normalized_relu(normalized: Tensor, inplace: bool) -> Tensor | None:
-    """ReLU of a deferred tensor in one go; None where somebody may want to see the values in between."""
-    node, version = normalized.node, normalized._version
-    compute = normalized._deferred
-    if type(compute) is not Elementwise or normalized._hooks is not None or normalized._view is not None:
-        return None
-    if version is not None and version.inference and not modes.inference:
-        return None
-    if node is not None and (type(node) is not Normalize or node.hooks or node.post_hooks or not modes.grad):
-        return None
-    array = compute(positive=True)
-    operation = None if node is None else NormalizeRelu(node)
-    output = normalized if inplace else wrap(array, operation)
-    if inplace:
-        output.array, output._deferred = array, None
-        if not version_of(output).inference:
-            version_of(output).bump("relu_")
-        if operation is not None:
-            set_node(output, operation)
-    if operation is not None:
-        operation.finish_saving((output,))
-    return output
-
-
 class NormalizeGrad(Operation):
     """The gradients by x, weight and bias, from the output's gradient, x and weight; without a weight the first alone.
 
@@ -146,7 +121,9 @@ class NormalizeGrad(Operation):
         gradients = self.backend.normalize_grad(grad, x, self.axes, shaped, *self.statistics, self.eps, self.output_array)
         if weight is None:
             return gradients[0]
-        return gradients[0], gradients[1].reshape(weight.shape), gradients[2].reshape(weight.shape)
+        if gradients[1].shape != weight.shape:  # a view, which would have to be copied to become a parameter's gradient
+            gradients = (gradients[0], *(g.reshape(weight.shape) for g in gradients[1:]))
+        return gradients
 
     def backward(self, u: Tensor | None, v: Tensor | None = None, b: Tensor | None = None) -> Any:
         """With z the normalized x, r = 1 / sqrt(var + eps), h = weight · grad, and S the mean over the axes, forward is
@@ -268,6 +245,21 @@ def batch_norm(
     tensor([[-1., -1.],
             [ 1.,  1.]])
     """
+    return counted_batch_norm(input, running_mean, running_var, None, weight, bias, training, momentum, eps)
+
+
+def counted_batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    batches: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """``batch_norm``, which also adds 1 in place to the number of batches (0-d int64) that the running statistics are of."""
     _check_input("batch_norm", input, 2)
     C = input.shape[1]
     running = running_mean, running_var
@@ -285,23 +277,16 @@ def batch_norm(
     if samples == 1:
         raise ValueError(f"batch_norm: expected more than one value per channel in training, got shape {input.shape}")
     axes = (0, *range(2, input.ndim))
-    for statistics in running:
-        if statistics is not None:
-            check_writable(statistics, "batch_norm", False)
+    tracked = [t for t in (*running, batches) if t is not None]
+    for statistics in tracked:
+        check_writable(statistics, "batch_norm", False)
     output, operation = _normalized(input, axes, shape, weight, bias, eps)
     if running_mean is not None and running_var is not None and samples:
         mean, var = operation.statistics
-        backend_of(mean).track_statistics(running_mean.array, running_var.array, mean, var, samples, momentum)
-        bump_all((running_mean, running_var), "batch_norm")
+        count = None if batches is None else batches.array
+        backend_of(mean).track_statistics(running_mean.array, running_var.array, count, mean, var, samples, momentum)
+        bump_all(tracked, "batch_norm")
     return output
-
-
-def count_batch(count: Tensor) -> None:
-    """Add 1 in place to the number of batches that batch norm has seen: ``count.add_(1)`` without an operation."""
-    check_writable(count, "batch_norm", False)
-    array = count.array
-    array += 1
-    bump_all((count,), "batch_norm")
 
 
 def _running_affine(mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.deferred import Elementwise
 from ..autograd.inplace import write
 from ..autograd.modes import modes
-from ..autograd.operation import Operation
+from ..autograd.operation import Operation, wrap
+from ..autograd.versions import version_of
+from ..autograd.views import set_node
 from ..dtypes import FLOATING, as_number
 from .arguments import check_tensor
 from .autocasting import in_reduced
 from .extrema import Clamp
 from .masking import keep, keep_positive
-from .normalization import normalized_relu
+from .normalization import Normalize, NormalizeRelu
 from .pointwise import Unary
 
 __all__ = [
@@ -65,10 +68,42 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     tensor([0., 0., 2.])
     """
     if isinstance(input, Tensor) and input._deferred is not None:
-        output = normalized_relu(input, inplace)
+        output = _relu_of_deferred(input, inplace)
         if output is not None:
             return output
     return activate(Relu(), input, inplace)
+
+
+def _relu_of_deferred(input: Tensor, inplace: bool) -> Tensor | None:
+    """ReLU of batch norm, or of a sum with it, in one kernel with that; None where somebody may want the values in between."""
+    node, version, compute = input.node, input._version, input._deferred
+    if type(compute) is not Elementwise or input._hooks is not None or input._view is not None:
+        return None
+    if version is not None and version.inference and not modes.inference:
+        return None
+    operation: Any = None
+    if node is not None:
+        if not modes.grad:
+            return None
+        if type(node) is not Normalize:
+            operation = Relu()
+            operation.record(node.backend, [node])
+            operation.save_output()
+        elif node.hooks or node.post_hooks:
+            return None
+        else:
+            operation = NormalizeRelu(node)
+    array = compute(positive=True)
+    output = input if inplace else wrap(array, operation)
+    if inplace:
+        output.array, output._deferred = array, None
+        if not version_of(output).inference:
+            version_of(output).bump("relu_")
+        if operation is not None:
+            set_node(output, operation)
+    if operation is not None:
+        operation.finish_saving((output,))
+    return output
 
 
 class Hardtanh(Clamp):

@@ -228,11 +228,123 @@ def test_a_residual_is_added_along(swapped, training):
         np.testing.assert_array_equal(together, apart)
 
 
-def test_derivatives_of_a_residual():
+@pytest.mark.parametrize("after", [lambda t: t, F.relu])
+def test_derivatives_of_a_residual(after):
     given = arguments("float64")
     shortcut = minigrad.randn(4, 5, 4, 4, dtype="float64").requires_grad_()
-    assert gradcheck(lambda s, *t: normalized(*t) + s, (shortcut, *given))
-    assert gradgradcheck(lambda s, *t: normalized(*t) + s, (shortcut, *given))
+    assert gradcheck(lambda s, *t: after(normalized(*t) + s), (shortcut, *given))
+    assert gradgradcheck(lambda s, *t: after(normalized(*t) + s), (shortcut, *given))
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """The last two arguments of every call of the kernel: whether it is to be positive, and what is added."""
+    calls = []
+    backend = type(minigrad.backends.backend_of(np.ones(1)))
+    original = backend.normalize
+
+    def normalize(self, *arguments):
+        calls.append(arguments[-2:])
+        return original(self, *arguments)
+
+    monkeypatch.setattr(backend, "normalize", normalize)
+    return calls
+
+
+def block(given, kernel, inplace, in_place_sum, look=False):
+    """A residual block whose shortcut is what it is given: the tape keeps that for two gradients."""
+    h = F.relu(normalized(*given))
+    y = F.batch_norm(F.conv2d(h, kernel, padding=1), None, None, training=True)
+    if in_place_sum:
+        y += h
+    else:
+        y = y + h
+    if look:
+        y.sum()
+    return y, F.relu(y, inplace=inplace)
+
+
+@pytest.mark.parametrize("in_place_sum", [False, True])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_residual_block_is_one_kernel_at_its_end(launches, inplace, in_place_sum):
+    found = []
+    for look in (False, True):
+        launches.clear()
+        given, kernel = arguments(), minigrad.randn(5, 5, 3, 3).mul_(0.1).requires_grad_()
+        minigrad.manual_seed(1)
+        _, output = block(given, kernel, inplace, in_place_sum, look)
+        assert [positive for positive, _ in launches] == [True, not look] and launches[1][1] is not None
+        assert output.grad_fn.name == "relu" and output.grad_fn.next_functions[0][0].name == "add"
+        (output * minigrad.arange(output.numel()).reshape(output.shape)).sum().backward()
+        found.append([output.detach().numpy(), *(t.grad.numpy() for t in (*given, kernel))])
+        minigrad.manual_seed(0)
+    for together, apart in zip(*found, strict=True):
+        np.testing.assert_array_equal(together, apart)
+
+
+def test_a_sum_used_with_and_without_relu(launches):
+    given, kernel = arguments(), minigrad.ones(5, 5, 3, 3) * 0.1
+    y, output = block(given, kernel, False, False)
+    assert is_deferred(y)
+    np.testing.assert_array_equal(output.detach().numpy(), np.maximum(y.detach().numpy(), 0))
+    assert not is_deferred(y)
+    (output * 2 + y).sum().backward()
+    assert all(t.grad is not None for t in given)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t.mul_(2), lambda t: t[0].fill_(7), lambda t: t.detach().zero_(), lambda t: t.numpy().fill(3)]
+)
+def test_a_change_of_either_term_comes_after_the_sum(change):
+    for which in (0, 1):
+        x, kernel, weight, bias = (t.detach() for t in arguments())
+        convolved, shortcut = F.conv2d(x, kernel), minigrad.randn(4, 5, 4, 4)
+        expected = F.batch_norm(convolved.clone(), None, None, training=True).numpy() + shortcut.numpy()
+        total = F.batch_norm(convolved, None, None, training=True) + shortcut
+        assert is_deferred(total)
+        change((convolved, shortcut)[which])
+        np.testing.assert_array_equal(F.relu(total).numpy(), np.maximum(expected, 0))
+
+
+def test_a_sum_with_memory_that_others_hold_is_computed_at_once():
+    given = [t.detach() for t in arguments()]
+    memory = np.ones((4, 5, 4, 4), np.float32)
+    total = normalized(*given) + minigrad.from_numpy(memory)
+    assert not is_deferred(total)
+    total = normalized(*given) + minigrad.from_numpy(memory)[:]
+    assert not is_deferred(total)
+    shortcut = minigrad.ones(4, 5, 4, 4)
+    for held in (shortcut.numpy(), shortcut.detach(), shortcut[0]):
+        assert not is_deferred(normalized(*given) + shortcut)
+        del held
+    assert is_deferred(normalized(*given) + shortcut)
+
+
+def test_what_the_tape_keeps_is_told_from_what_others_hold():
+    shortcut = minigrad.ones(4, 5, 4, 4).requires_grad_()
+    products = [shortcut * shortcut, shortcut.exp(), shortcut * 2]
+    assert is_deferred(normalized(*arguments()) + shortcut)
+    held = shortcut.array
+    assert not is_deferred(normalized(*arguments()) + shortcut)
+    del held, products
+    assert is_deferred(normalized(*arguments()) + shortcut)
+
+
+def test_hooks_on_a_sum_before_relu():
+    given = arguments()
+    total = normalized(*given) + minigrad.ones(4, 5, 4, 4)
+    seen = []
+    total.register_hook(seen.append)
+    output = F.relu(total)
+    output.sum().backward()
+    np.testing.assert_array_equal(seen[0].numpy(), (output > 0).float().numpy())
+
+
+def test_three_terms():
+    given = [t.detach() for t in arguments()]
+    shortcut = minigrad.randn(4, 5, 4, 4)
+    expected = normalized(*given).numpy() + shortcut.numpy() + shortcut.numpy()
+    np.testing.assert_array_equal((normalized(*given) + shortcut + shortcut).numpy(), expected)
 
 
 def test_sums_that_no_kernel_makes():
@@ -298,14 +410,10 @@ def test_added_to_in_place():
     assert normalized(*arguments())._deferred is not None
 
 
-def test_added_to_in_place_in_one_kernel(monkeypatch):
-    calls = []
-    backend = type(minigrad.backends.backend_of(np.ones(1)))
-    original = backend.normalize
-    monkeypatch.setattr(backend, "normalize", lambda *a, **k: (calls.append((a, k)), original(*a, **k))[1])
+def test_added_to_in_place_in_one_kernel(launches):
     y = normalized(*arguments())
     y += minigrad.ones(4, 5, 4, 4)
-    assert len(calls) == 1 and calls[0][0][-1] is not None
+    assert y.mean().item() != 0 and len(launches) == 1 and launches[0][1] is not None
     with minigrad.no_grad():
         x, kernel, weight, bias = arguments()
         z = normalized(x, kernel, weight, bias)

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigrad
 from minigrad.backends.cuda import normalization
 from minigrad.backends.cuda.compiler import Kernels
 from minigrad.backends.cuda.normalization import CUDANormalizationKernels, plan_channels, plan_contiguous
 from minigrad.backends.generic.normalization import NormalizationKernels
 from minigrad.backends.generic.special import SpecialKernels
-from tests.fake_cupy import FakeArray, FakeCupy
+from tests import cuda_emulation
+from tests.fake_cupy import FakeArray, FakeCupy, fake_cupy
 from tests.floats import FLOATS
 
 TOLERANCES = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
@@ -223,8 +225,10 @@ def test_running_statistics(C, dtype):
     new = [random.random((1, C, 1, 1)).astype(WIDE[dtype]) for _ in range(2)]
     exact = [a.astype("float64") for a in running]
     held = [FakeArray(a) for a in running]
-    cuda.track_statistics(*held, *map(FakeArray, new), 20, 0.3)
-    generic.track_statistics(*exact, *(a.astype("float64") for a in new), 20, 0.3)
+    batches = FakeArray(np.array(2**40))
+    cuda.track_statistics(*held, batches, *map(FakeArray, new), 20, 0.3)
+    generic.track_statistics(*exact, None, *(a.astype("float64") for a in new), 20, 0.3)
+    assert batches.item() == 2**40 + 1
     for a, e in zip(held, exact):
         assert a.dtype == dtype
         np.testing.assert_allclose(a._hidden, e, rtol=TOLERANCES[dtype])
@@ -241,8 +245,9 @@ def test_running_statistics(C, dtype):
 def test_running_statistics_of_another_dtype():
     held = [FakeArray(np.ones(3, "float32")) for _ in range(2)]
     new = [FakeArray(np.full((1, 3), 2.0)) for _ in range(2)]
-    cuda.track_statistics(*held, *new, 1, 0.5)
-    assert held[0]._hidden.tolist() == [1.5] * 3 and held[1].dtype == "float32"
+    batches = FakeArray(np.array(0))
+    cuda.track_statistics(*held, batches, *new, 1, 0.5)
+    assert held[0]._hidden.tolist() == [1.5] * 3 and held[1].dtype == "float32" and batches.item() == 1
 
 
 def test_how_many_kernels():
@@ -257,9 +262,37 @@ def test_how_many_kernels():
     cuda.scale_and_shift(
         x, *(a.reshape(1, 8, 1, 1) for a in cuda.running_affine(mean.reshape(8), var.reshape(8), None, None, 0))
     )
-    cuda.track_statistics(mean.reshape(8), var.reshape(8), mean, var, 36, 0.1)
+    cuda.track_statistics(mean.reshape(8), var.reshape(8), None, mean, var, 36, 0.1)
     assert len(cuda.launched) == 9
     assert not any("single" in name for name in cuda.launched)
+
+
+def test_a_layer_copies_nothing(monkeypatch):
+    """In training, its kernels are all that runs; neither weights nor gradients are copied first."""
+    with fake_cupy() as cupy:
+        x = minigrad.randn(4, 3, 3, 8, device="cuda").permute(0, 3, 1, 2)
+        norm = minigrad.nn.BatchNorm2d(8).to("cuda")
+        before = x * 1
+        ran = []
+        launch = cuda_emulation.Function.__call__
+        monkeypatch.setattr(
+            cuda_emulation.Function,
+            "__call__",
+            lambda kernel, *arguments, **rest: ran.append(kernel.name) or launch(kernel, *arguments, **rest),
+        )
+        for name in ("array", "ascontiguousarray", "add", "multiply"):
+            function = getattr(cupy, name)
+            monkeypatch.setattr(cupy, name, lambda *a, f=function, n=name, **k: ran.append(n) or f(*a, **k))
+        y = minigrad.relu(norm(before))
+        assert [name.removesuffix("_packed") for name in ran] == [
+            *("channel_moments", "join_moments", "track_statistics", "normalize_channels")
+        ]
+        ran.clear()
+        y.backward(minigrad.ones_like(y), inputs=[norm.weight, norm.bias])
+        assert [name.removesuffix("_packed") for name in ran] == [
+            *("channel_gradient_sums", "join_gradient_sums", "channel_gradient")
+        ]
+        assert norm.num_batches_tracked.item() == 1 and norm.weight.grad.shape == norm.bias.grad.shape == (8,)
 
 
 @settings(deadline=None, max_examples=300)

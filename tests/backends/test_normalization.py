@@ -124,6 +124,8 @@ def test_generic_over_any_axes():
 
 def test_track_statistics():
     running_mean, running_var = np.array([1.0, 2.0], np.float32), np.array([1.0, 4.0], np.float32)
-    cpu.track_statistics(running_mean, running_var, np.array([[3.0, 0.0]]), np.array([[2.0, 1.0]]), 5, 0.25)
+    batches = np.array(6)
+    cpu.track_statistics(running_mean, running_var, batches, np.array([[3.0, 0.0]]), np.array([[2.0, 1.0]]), 5, 0.25)
+    assert batches == 7
     np.testing.assert_allclose(running_mean, [0.75 * 1 + 0.25 * 3, 0.75 * 2])
     np.testing.assert_allclose(running_var, [0.75 * 1 + 0.25 * 2.5, 0.75 * 4 + 0.25 * 1.25])

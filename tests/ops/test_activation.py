@@ -25,7 +25,7 @@ def saved_bytes(output):
     """The memory that a node keeps beyond its output."""
     kept = 0
     for saved in output.node.saved.values():
-        array = saved[0] if isinstance(saved, tuple) else saved
+        array = getattr(saved, "array", saved)
         kept += 0 if array is output.array else array.nbytes
     return kept
 

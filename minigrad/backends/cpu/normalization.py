@@ -76,7 +76,7 @@ class CPUNormalizationKernels(NormalizationKernels):
         _combine(above, factor, matrix, slope, -factor * dbias / n - slope * mean, result)
         if weight is None:
             return dx, None, None
-        return dx, dweight.astype(weight.dtype).reshape(weight.shape), dbias.astype(weight.dtype).reshape(weight.shape)
+        return dx, dweight.astype(weight.dtype), dbias.astype(weight.dtype)
 
     def scale_and_shift(self, x: Any, scale: Any, shift: Any, positive: bool = False, other: Any = None) -> Any:
         matrix = _as_matrix(x)

@@ -77,14 +77,17 @@ class CUDANormalizationKernels(LayoutKernels, NormalizationKernels):
             return dx, None, None
         return dx, dweight.astype(weight.dtype, copy=False), dbias.astype(weight.dtype, copy=False)
 
-    def track_statistics(self, running_mean: Any, running_var: Any, mean: Any, var: Any, samples: int, momentum: float) -> None:
+    def track_statistics(
+        self, running_mean: Any, running_var: Any, batches: Any, mean: Any, var: Any, samples: int, momentum: float
+    ) -> None:
         arrays = (running_mean, running_var, mean, var)
         narrow, wide = running_mean.dtype, ACCUMULATORS.get(running_mean.dtype)
         if tuple(a.dtype for a in arrays) != (narrow, narrow, wide, wide) or not all(a.flags.c_contiguous for a in arrays):
-            super().track_statistics(running_mean, running_var, mean, var, samples, momentum)
+            super().track_statistics(running_mean, running_var, batches, mean, var, samples, momentum)
             return
         unbiased = samples / max(samples - 1, 1)
-        self._launch_line("track_statistics", running_mean, *arrays, unbiased, float(momentum))
+        given = (running_mean, running_var, batches, mean, var, unbiased, float(momentum))
+        self._launch_line("track_statistics", running_mean, *given)
 
     def running_affine(self, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any]:
         is_wide = affine_is_wide(mean, weight, bias)
@@ -114,14 +117,14 @@ class CUDANormalizationKernels(LayoutKernels, NormalizationKernels):
     def _channel_gradients(
         self, grad: Any, x: Any, output: Any, mean: Any, var: Any, weight: Any, is_wide: bool, eps: float
     ) -> tuple[Any, Any, Any]:
-        """By x, bias and weight; the last two (1, C, 1, ...), in the accumulator's dtype."""
+        """By x, bias and weight; the last two (C,), in the accumulator's dtype."""
         given = (self._channels_last(grad), x, self._channels_last(output))
         plan = self._channels(x, given[0], given[2])
         grid, height = plan.sums
         parts = self.xp.empty(2 * grid[1] * plan.width, dtype=mean.dtype)
         self._launch(f"channel_gradient_sums_{plan.kind}", x, grid, plan.block, *given, mean, parts, *plan.matrix, height)
-        dx, dbias, dweight = self.xp.empty_like(x), self.xp.empty_like(mean), self.xp.empty_like(mean)
-        C = x.shape[1]
+        dx, C = self.xp.empty_like(x), x.shape[1]
+        dbias, dweight = (self.xp.empty(C, dtype=mean.dtype) for _ in range(2))
         given_parts = (parts, var, eps, dbias, dweight, C, grid[1] * plan.width // C)
         self._launch("join_gradient_sums", x, plan.joining, JOINING, *given_parts)
         grid, height = plan.maps
@@ -132,7 +135,7 @@ class CUDANormalizationKernels(LayoutKernels, NormalizationKernels):
     def _row_gradients(
         self, leading: int, grad: Any, x: Any, output: Any, mean: Any, var: Any, weight: Any, is_wide: bool, eps: float
     ) -> tuple[Any, Any, Any]:
-        """By x, bias and weight; the last two in the shape of a row and the accumulator's dtype, None without a weight."""
+        """By x, bias and weight; the last two as long as a row, in the accumulator's dtype, None without a weight."""
         given = (self.xp.ascontiguousarray(grad), x, None if output is None else self.xp.ascontiguousarray(output))
         rows, dx = self._row_plan(leading, x, given[0], given[2]), self.xp.empty(x.shape, dtype=x.dtype)
         rest = (mean, var, weight, is_wide, eps)
@@ -145,7 +148,7 @@ class CUDANormalizationKernels(LayoutKernels, NormalizationKernels):
         parts = self.xp.empty(2 * grid[1] * length, dtype=mean.dtype)
         name = f"row_gradient_sums_{plan.kind}"
         self._launch(name, x, grid, plan.block, *given, mean, var, eps, parts, *rows.matrix, height)
-        dbias, dweight = (self.xp.empty(weight.shape, dtype=mean.dtype) for _ in range(2))
+        dbias, dweight = (self.xp.empty(length, dtype=mean.dtype) for _ in range(2))
         self._launch("join_gradient_sums", x, plan.joining, JOINING, parts, None, eps, dbias, dweight, length, grid[1])
         return dx, dbias, dweight
 

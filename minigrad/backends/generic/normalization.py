@@ -44,7 +44,7 @@ class NormalizationKernels:
     def normalize_grad(
         self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float, output: Any = None
     ) -> tuple[Any, Any, Any]:
-        """The gradients by input, weight and bias; None for the last two if there is no weight.
+        """The gradients by input, weight and bias, the last two flat; None for these if there is no weight.
 
         With the output of a normalization that was ``positive``, the gradient counts where that is positive.
         """
@@ -61,16 +61,23 @@ class NormalizationKernels:
         if weight is None:
             return dx, None, None
         repeated = tuple(i for i in range(x.ndim) if weight.shape[i] == 1)
-        dweight = xp.sum(wide * normal, axis=repeated, keepdims=True)
-        dbias = xp.sum(wide, axis=repeated, keepdims=True)
-        return dx, dweight.astype(weight.dtype, copy=False), dbias.astype(weight.dtype, copy=False)
+        sums = (xp.sum(values, axis=repeated, keepdims=True).reshape(-1) for values in (wide * normal, wide))
+        return dx, *(total.astype(weight.dtype, copy=False) for total in sums)
 
-    def track_statistics(self, running_mean: Any, running_var: Any, mean: Any, var: Any, samples: int, momentum: float) -> None:
-        """Move running statistics (C,), in place, towards a batch's; its variance becomes the unbiased one."""
+    def track_statistics(
+        self, running_mean: Any, running_var: Any, batches: Any, mean: Any, var: Any, samples: int, momentum: float
+    ) -> None:
+        """Move running statistics (C,), in place, towards a batch's; its variance becomes the unbiased one.
+
+        Args:
+            batches: their number (0-d int64), to which 1 is added in place; or None.
+        """
         unbiased = var.reshape(running_var.shape) * (samples / max(samples - 1, 1))
         for running, new in ((running_mean, mean.reshape(running_mean.shape)), (running_var, unbiased)):
             running *= 1 - momentum
             running += (momentum * new).astype(running.dtype, copy=False)
+        if batches is not None:
+            batches += 1
 
     def running_affine(self, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any]:
         """``1 / sqrt(var + eps) * weight`` and ``bias - mean *`` that, all (C,): what normalizes by running statistics."""

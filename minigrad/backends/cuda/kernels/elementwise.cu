@@ -42,7 +42,7 @@ OPERATION(maximum, x != x || y != y ? x + y : x > y ? x : y)  // nan of either; 
 OPERATION(minimum, x != x || y != y ? x + y : x < y ? x : y)
 
 // A number per column, as a bias, added to rows of so many columns.
-extern "C" __global__ void add_to_rows(T *rows, const T *values, long long size, int columns, int packed) {
+extern "C" __global__ void add_to_rows(T *rows, const T *values, long long size, long long columns, int packed) {
     size_t packs = packed ? size / PACK : 0, step = size_t(gridDim.x) * blockDim.x;
     size_t start = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
     for (size_t i = start; i < packs; i += step) {
@@ -58,11 +58,11 @@ extern "C" __global__ void add_to_rows(T *rows, const T *values, long long size,
 // The sum of rows that lie apart from each other, as those of some channels of wider planes do. Sizes are counted in items: T, or
 // Pack where all of them allow it.
 template <class Item, int ITEMS> __device__ inline void add_apart(
-    const Item *a, const Item *b, Item *to, int rows, int width, int pitch_a, int pitch_b, int pitch_to) {
+    const Item *a, const Item *b, Item *to, long long rows, long long width, long long pitch_a, long long pitch_b,
+    long long pitch_to) {
     size_t all = size_t(rows) * width;
     for (size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x; i < all; i += size_t(gridDim.x) * blockDim.x) {
-        size_t row = i / width;
-        int column = int(i - row * width);
+        size_t row = i / width, column = i - row * width;
         Item x = a[row * pitch_a + column], y = b[row * pitch_b + column];
         T *sums = (T *)&x;
 #pragma unroll
@@ -72,11 +72,11 @@ template <class Item, int ITEMS> __device__ inline void add_apart(
 }
 
 extern "C" __global__ void add_rows_packed(
-    const T *a, const T *b, T *to, int rows, int width, int pitch_a, int pitch_b, int pitch_to) {
+    const T *a, const T *b, T *to, long long rows, long long width, long long pitch_a, long long pitch_b, long long pitch_to) {
     add_apart<Pack, PACK>((const Pack *)a, (const Pack *)b, (Pack *)to, rows, width, pitch_a, pitch_b, pitch_to);
 }
 
 extern "C" __global__ void add_rows_single(
-    const T *a, const T *b, T *to, int rows, int width, int pitch_a, int pitch_b, int pitch_to) {
+    const T *a, const T *b, T *to, long long rows, long long width, long long pitch_a, long long pitch_b, long long pitch_to) {
     add_apart<T, 1>(a, b, to, rows, width, pitch_a, pitch_b, pitch_to);
 }

@@ -29,19 +29,21 @@ extern "C" __global__ void few_channels_last(const T *from, T *to, int C, int P,
 
 // Rows of `width` items, which lie `from_pitch` and `to_pitch` items apart; an item is T, or 16 bytes of it.
 template <class Item>
-__device__ inline void copy_rows(const Item *from, Item *to, int rows, int width, int from_pitch, int to_pitch) {
+__device__ inline void copy_rows(
+    const Item *from, Item *to, long long rows, long long width, long long from_pitch, long long to_pitch) {
     size_t all = size_t(rows) * width;
     for (size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x; i < all; i += size_t(gridDim.x) * blockDim.x) {
-        size_t row = i / width;
-        int column = int(i - row * width);
+        size_t row = i / width, column = i - row * width;
         to[row * to_pitch + column] = from[row * from_pitch + column];
     }
 }
 
-extern "C" __global__ void rows_packed(const T *from, T *to, int rows, int width, int from_pitch, int to_pitch) {
+extern "C" __global__ void rows_packed(
+    const T *from, T *to, long long rows, long long width, long long from_pitch, long long to_pitch) {
     copy_rows((const Pack *)from, (Pack *)to, rows, width, from_pitch, to_pitch);
 }
 
-extern "C" __global__ void rows_single(const T *from, T *to, int rows, int width, int from_pitch, int to_pitch) {
+extern "C" __global__ void rows_single(
+    const T *from, T *to, long long rows, long long width, long long from_pitch, long long to_pitch) {
     copy_rows(from, to, rows, width, from_pitch, to_pitch);
 }

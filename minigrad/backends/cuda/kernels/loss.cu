@@ -2,8 +2,6 @@
 // are long; they read it once and keep a running maximum, by which the sum of exponentials so far is scaled ("online softmax",
 // Milakov and Gimelshein 2018). Sums go over lanes by shuffles and over warps through shared memory, in a fixed order.
 
-template <int WIDTH> struct alignas(WIDTH * sizeof(T)) Run { T item[WIDTH]; };
-
 __device__ inline A infinity() { return A(1) / A(0); }
 __device__ inline A not_a_number() { return infinity() - infinity(); }
 
@@ -59,7 +57,7 @@ __device__ inline void cross_entropy(const T* __restrict__ x, T* __restrict__ lo
     x += (long long)row * C;
     A largest = -infinity(), sum = 0;
     EACH_PACK(c) {
-        const Run<WIDTH> scores = *(const Run<WIDTH>*)(x + c);
+        const Numbers<WIDTH> scores = load<WIDTH>(x + c);
         A highest = largest;
 #pragma unroll
         for (int k = 0; k < WIDTH; k++) highest = fmax(highest, wide(scores.item[k]));
@@ -106,14 +104,14 @@ __device__ inline void cross_entropy_grad(const A* __restrict__ grad, int step, 
     total += shares.of_target;
     const A above = grad[(long long)row * step], log_total = logsumexp[row];
     EACH_PACK(c) {
-        const Run<WIDTH> scores = *(const Run<WIDTH>*)(x + c);
-        Run<WIDTH> result;
+        const Numbers<WIDTH> scores = load<WIDTH>(x + c);
+        Numbers<WIDTH> result;
 #pragma unroll
         for (int k = 0; k < WIDTH; k++) {
             const A share = shares.spread(c + k) + (c + k == target[row] ? shares.of_target : A(0));
             result.item[k] = narrow<T>(above * (exp(wide(scores.item[k]) - log_total) * total - share));
         }
-        *(Run<WIDTH>*)(dx + c) = result;
+        store(dx + c, result);
     }
 }
 

@@ -7,8 +7,6 @@ template <> struct BitsOf<4> { typedef unsigned int type; };
 template <> struct BitsOf<8> { typedef unsigned long long type; };
 typedef BitsOf<sizeof(T)>::type Bits;
 
-template <class Item, int WIDTH> struct alignas(WIDTH * sizeof(Item)) Items { Item item[WIDTH]; };
-
 __device__ inline bool says_so(unsigned char flag) { return flag; }
 __device__ inline bool says_so(Bits number) { return Bits(number << 1); }  // not 0 and not -0
 
@@ -23,11 +21,11 @@ __device__ inline void keep(const Bits* __restrict__ x, const Item* __restrict__
             result[place] = says_so(mask[place]) ? x[place] : Bits(0);
             continue;
         }
-        Items<Bits, WIDTH> numbers = ((const Items<Bits, WIDTH>*)x)[i];
-        const Items<Item, WIDTH> flags = ((const Items<Item, WIDTH>*)mask)[i];
+        Numbers<WIDTH, Bits> numbers = load<WIDTH>(x + i * WIDTH);
+        const Numbers<WIDTH, Item> flags = load<WIDTH>(mask + i * WIDTH);
 #pragma unroll
         for (int k = 0; k < WIDTH; k++) numbers.item[k] = says_so(flags.item[k]) ? numbers.item[k] : Bits(0);
-        ((Items<Bits, WIDTH>*)result)[i] = numbers;
+        store(result + i * WIDTH, numbers);
     }
 }
 

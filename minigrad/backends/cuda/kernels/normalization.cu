@@ -6,17 +6,6 @@
 constexpr int THREADS = 256;
 constexpr int AHEAD = 4;
 
-// Numbers side by side that one instruction reads or writes: WIDTH is PACK, or 1 where they do not fill packs.
-template <int WIDTH> struct alignas(WIDTH * sizeof(T)) Numbers { T item[WIDTH]; };
-
-template <int WIDTH> __device__ inline Numbers<WIDTH> load(const T* from) {
-    return *reinterpret_cast<const Numbers<WIDTH>*>(from);
-}
-
-template <int WIDTH> __device__ inline void store(T* to, Numbers<WIDTH> numbers) {
-    *reinterpret_cast<Numbers<WIDTH>*>(to) = numbers;
-}
-
 // A number of a weight or a bias, whose type is A or T; without one (null), what stands for it.
 __device__ inline A of_affine(const void* values, int is_wide, long long i, A missing) {
     if (!values) return missing;
@@ -465,9 +454,11 @@ PER_ROW(single, 1)
 
 // running = (1 - momentum) * running + momentum * new; the variance is made the unbiased one by a factor.
 extern "C" __global__ void __launch_bounds__(256)
-track_statistics(T* running_mean, T* running_var, const A* mean, const A* var, A unbiased, A momentum, int C) {
+track_statistics(T* running_mean, T* running_var, long long* batches, const A* mean, const A* var, A unbiased, A momentum,
+                 int C) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= C) return;
+    if (batches && c == 0) *batches += 1;
     running_mean[c] = narrow<T>((A(1) - momentum) * wide(running_mean[c]) + momentum * mean[c]);
     running_var[c] = narrow<T>((A(1) - momentum) * wide(running_var[c]) + momentum * (var[c] * unbiased));
 }

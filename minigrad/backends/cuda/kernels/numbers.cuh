@@ -13,6 +13,17 @@ template <class From> __device__ inline A wide(From x) {
 
 template <class To> __device__ inline To narrow(A x) { return To(x); }
 
-// 16 bytes of an array, which one instruction reads or writes.
-struct alignas(16) Pack { T item[16 / sizeof(T)]; };
+// Numbers of an array that lie side by side, which one instruction reads or writes: 16 bytes of them, or one where they do not
+// fill packs. Only where it starts at a multiple of its size.
+template <int WIDTH, class Item = T> struct alignas(WIDTH * sizeof(Item)) Numbers { Item item[WIDTH]; };
+
 constexpr int PACK = 16 / sizeof(T);
+using Pack = Numbers<PACK>;
+
+template <int WIDTH, class Item> __device__ inline Numbers<WIDTH, Item> load(const Item* from) {
+    return *reinterpret_cast<const Numbers<WIDTH, Item>*>(from);
+}
+
+template <int WIDTH, class Item> __device__ inline void store(Item* to, const Numbers<WIDTH, Item>& numbers) {
+    *reinterpret_cast<Numbers<WIDTH, Item>*>(to) = numbers;
+}

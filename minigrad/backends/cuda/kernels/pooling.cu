@@ -3,9 +3,6 @@
 // place, and every sum has a fixed order. A block is as wide as a line's pixels and their channels, and some lines high, so
 // that its accesses are to neighbours.
 
-template <int WIDTH> struct alignas(WIDTH * sizeof(T)) Run { T item[WIDTH]; };
-template <int WIDTH> struct alignas(WIDTH) Bytes { unsigned char item[WIDTH]; };
-
 __device__ inline A infinity() { return A(1) / A(0); }
 
 struct Span { int first, end; };
@@ -64,7 +61,7 @@ __device__ inline void max_pool(const T* __restrict__ x, T* __restrict__ y, unsi
             const T* source = x + ((long long)n * rows.size + rows.at(row, u)) * columns.size * C + channel;
 #pragma unroll 4
             for (int v = across.first; v < across.end; v++) {
-                const Run<WIDTH> here = *(const Run<WIDTH>*)(source + columns.at(pixel, v) * C);
+                const Numbers<WIDTH> here = load<WIDTH>(source + columns.at(pixel, v) * C);
 #pragma unroll
                 for (int k = 0; k < WIDTH; k++) {
                     const A value = wide(here.item[k]);
@@ -74,13 +71,13 @@ __device__ inline void max_pool(const T* __restrict__ x, T* __restrict__ y, unsi
             }
         }
         const long long place = ((long long)line * columns.windows + pixel) * C + channel;
-        Run<WIDTH> result;
+        Numbers<WIDTH> result;
         for (int k = 0; k < WIDTH; k++) result.item[k] = narrow<T>(largest[k]);
-        *(Run<WIDTH>*)(y + place) = result;
+        store(y + place, result);
         if (bytes) {
-            Bytes<WIDTH> chosen;
+            Numbers<WIDTH, unsigned char> chosen;
             for (int k = 0; k < WIDTH; k++) chosen.item[k] = (unsigned char)tap[k];
-            *(Bytes<WIDTH>*)(bytes + place) = chosen;
+            store(bytes + place, chosen);
         } else if (numbers) {
             for (int k = 0; k < WIDTH; k++) numbers[place + k] = tap[k];
         }
@@ -106,10 +103,10 @@ __device__ inline void max_pool_grad(const T* __restrict__ dy, const unsigned ch
                 const int v = columns.tap_at(j, pixel);
                 if (u < 0 || v < 0) continue;
                 const long long place = (((long long)n * rows.windows + i) * columns.windows + j) * C + channel;
-                const Run<WIDTH> here = *(const Run<WIDTH>*)(dy + place);
+                const Numbers<WIDTH> here = load<WIDTH>(dy + place);
                 int tap[WIDTH];
                 if (bytes) {
-                    const Bytes<WIDTH> chosen = *(const Bytes<WIDTH>*)(bytes + place);
+                    const Numbers<WIDTH, unsigned char> chosen = load<WIDTH>(bytes + place);
                     for (int k = 0; k < WIDTH; k++) tap[k] = chosen.item[k];
                 } else {
                     for (int k = 0; k < WIDTH; k++) tap[k] = numbers[place + k];
@@ -118,9 +115,9 @@ __device__ inline void max_pool_grad(const T* __restrict__ dy, const unsigned ch
                 for (int k = 0; k < WIDTH; k++) sum[k] += tap[k] == u * columns.taps + v ? wide(here.item[k]) : A(0);
             }
         }
-        Run<WIDTH> result;
+        Numbers<WIDTH> result;
         for (int k = 0; k < WIDTH; k++) result.item[k] = narrow<T>(sum[k]);
-        *(Run<WIDTH>*)(dx + ((long long)line * columns.size + pixel) * C + channel) = result;
+        store(dx + ((long long)line * columns.size + pixel) * C + channel, result);
     }
 }
 
@@ -140,14 +137,14 @@ __device__ inline void avg_pool(const T* __restrict__ x, T* __restrict__ y, cons
             const T* source = x + ((long long)n * rows.size + rows.at(row, u)) * columns.size * C + channel;
 #pragma unroll 4
             for (int v = across.first; v < across.end; v++) {
-                const Run<WIDTH> here = *(const Run<WIDTH>*)(source + columns.at(pixel, v) * C);
+                const Numbers<WIDTH> here = load<WIDTH>(source + columns.at(pixel, v) * C);
 #pragma unroll
                 for (int k = 0; k < WIDTH; k++) sum[k] += wide(here.item[k]);
             }
         }
-        Run<WIDTH> result;
+        Numbers<WIDTH> result;
         for (int k = 0; k < WIDTH; k++) result.item[k] = narrow<T>(sum[k] * part);
-        *(Run<WIDTH>*)(y + ((long long)line * columns.windows + pixel) * C + channel) = result;
+        store(y + ((long long)line * columns.windows + pixel) * C + channel, result);
     }
 }
 
@@ -166,14 +163,14 @@ __device__ inline void avg_pool_grad(const T* __restrict__ dy, T* __restrict__ d
             for (int j = across.first; j < across.end; j++) {
                 const A part = A(1) / (divisors ? divisors[i * columns.windows + j] : divisor);
                 const long long place = (((long long)n * rows.windows + i) * columns.windows + j) * C + channel;
-                const Run<WIDTH> here = *(const Run<WIDTH>*)(dy + place);
+                const Numbers<WIDTH> here = load<WIDTH>(dy + place);
 #pragma unroll
                 for (int k = 0; k < WIDTH; k++) sum[k] += wide(here.item[k]) * part;
             }
         }
-        Run<WIDTH> result;
+        Numbers<WIDTH> result;
         for (int k = 0; k < WIDTH; k++) result.item[k] = narrow<T>(sum[k]);
-        *(Run<WIDTH>*)(dx + ((long long)line * columns.size + pixel) * C + channel) = result;
+        store(dx + ((long long)line * columns.size + pixel) * C + channel, result);
     }
 }
 

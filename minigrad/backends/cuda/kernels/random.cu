@@ -26,23 +26,20 @@ __device__ inline Words philox(word64 key, word64 counter, word64 attempt = 0) {
 
 __device__ inline word64 pair(const Words& words, int i) { return (word64)words.word[2 * i] << 32 | words.word[2 * i + 1]; }
 
-// What a thread writes at once.
-template <class Item, int COUNT> struct alignas(COUNT * sizeof(Item)) Run { Item item[COUNT]; };
-
-// All elements of an array, COUNT of them from each counter, which `make` makes. It begins where a run can be written at once.
+// All elements of an array, COUNT of them from each counter, which `make` makes. It begins where so many can be written at once.
 template <int COUNT, class Item, class Make>
 __device__ inline void fill(const word64* stream, Item* out, long long size, const Make& make) {
     const word64 key = stream[0], offset = stream[1];
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i * COUNT < size; i += step) {
-        Run<Item, COUNT> run;
-        make(key, offset + i, run.item);
+        Numbers<COUNT, Item> made;
+        make(key, offset + i, made.item);
         if ((i + 1) * COUNT <= size) {
-            *(Run<Item, COUNT>*)(out + i * COUNT) = run;
+            store(out + i * COUNT, made);
         } else {
 #pragma unroll
             for (int j = 0; j < COUNT; j++)
-                if (i * COUNT + j < size) out[i * COUNT + j] = run.item[j];
+                if (i * COUNT + j < size) out[i * COUNT + j] = made.item[j];
         }
     }
 }

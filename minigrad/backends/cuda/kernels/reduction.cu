@@ -5,13 +5,6 @@
 constexpr int THREADS = 256;
 constexpr int AHEAD = 4;
 
-// Numbers side by side that one instruction reads: WIDTH is PACK, or 1 where they do not fill packs.
-template <int WIDTH> struct alignas(WIDTH * sizeof(T)) Numbers { T item[WIDTH]; };
-
-template <int WIDTH> __device__ inline Numbers<WIDTH> load(const T* from) {
-    return *reinterpret_cast<const Numbers<WIDTH>*>(from);
-}
-
 // Numbers at distances of `step` from `at` on, the last of which ends before `end`, each added to a total of its own.
 template <int WIDTH>
 __device__ inline void add_up(const T* __restrict__ x, long long at, long long end, long long step, A (&total)[WIDTH]) {
