@@ -52,6 +52,8 @@ class FakeCublas:
         out[...] = product
         return 0
 
+    cublasGemmStridedBatchedEx_64 = cublasGemmStridedBatchedEx
+
 
 def _matrices(pointer, kind, shape, turned, pitch, apart):
     """Matrices by columns, as cuBLAS sees memory; turned, by rows."""

@@ -14,7 +14,7 @@ from ..backends.cuda.graph import Recorder
 from ..backends.cuda.hyperparameters import Recording
 from ..ops.arguments import as_integer
 from ..optim.optimizer import Optimizer, register_optimizer_step_pre_hook
-from .state import TrainingState, parameters_of
+from .state import TrainingState, parameters_of, put_back_on_failure
 
 __all__ = ["GraphedStep", "make_graphed"]
 
@@ -102,7 +102,8 @@ class GraphedStep:
             What the step returned, in the same tensors at every call; ``clone`` what is to be kept.
 
         Raises:
-            TypeError, ValueError: if an input is not like the sample; RuntimeError if an optimizer has changed too much.
+            TypeError, ValueError: if an input is not like the sample; RuntimeError if an optimizer has changed too much. What
+                an optimizer's options raise comes through. Nothing is trained or counted then.
         """
         stream = self._cuda.get_current_stream()
         if stream != self._stream:
@@ -110,11 +111,12 @@ class GraphedStep:
             self._stream = stream
         self._read(inputs)
         self._take_up_gradients()
-        if self._updates:
-            with self._recording.refreshing():
-                for optimizer, grads in self._updates:
-                    _count_step(optimizer, grads)
-        self._graph.launch()
+        with put_back_on_failure([optimizer for optimizer, _ in self._updates]):
+            if self._updates:
+                with self._recording.refreshing():
+                    for optimizer, grads in self._updates:
+                        _count_step(optimizer, grads)
+            self._graph.launch()
         for param, grad in self._gradients:
             param._grad = grad
         bump_all(self._outputs, "graphed step")
@@ -178,6 +180,7 @@ class GraphedStep:
                     f"graphed step: expected input {i} like its sample, {target.dtype} of shape {target.shape}, "
                     f"got {source.dtype} of shape {source.shape}"
                 )
+        for target, source in zip(self.inputs, inputs):
             if source is not target:
                 array = source.array
                 if type(array) is not self._backend.array_type:

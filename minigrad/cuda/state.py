@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,6 +94,26 @@ class TrainingState:
             self._copies.append((reference, array, backend.xp.array(array, copy=True, order="K")))
 
 
+@contextmanager
+def put_back_on_failure(optimizers: Iterable[Optimizer]) -> Iterator[None]:
+    """What steps change on the host is put back if what is done here fails: the GPU, whose steps they count, has not run."""
+    before = {optimizer: _OptimizerBefore(optimizer) for optimizer in optimizers}
+    versions = [
+        (version, version.count, version.writer, version.written_at)
+        for optimizer in before
+        for param in parameters_of(optimizer)
+        if (version := param._version) is not None
+    ]
+    try:
+        yield
+    except BaseException:
+        for optimizer, known in before.items():
+            known.put_back(optimizer)
+        for version, count, writer, written_at in versions:
+            version.count, version.writer, version.written_at = count, writer, written_at
+        raise
+
+
 class _OptimizerBefore:
     """What an optimizer knew on the host."""
 
@@ -102,8 +122,20 @@ class _OptimizerBefore:
         self.states = {param: dict(state) for param, state in optimizer.state.items()}
         self.options = [_options(group) for group in optimizer.param_groups]
 
+    def put_back(self, optimizer: Optimizer) -> None:
+        """Put it back, after steps that wrote nothing on the GPU."""
+        optimizer.stepped = self.stepped
+        for group, options in zip(optimizer.param_groups, self.options):
+            group.update(options)
+        for param in [param for param in optimizer.state if param not in self.states]:
+            del optimizer.state[param]
+        for param, values in self.states.items():
+            state = optimizer.state[param]
+            state.clear()
+            state.update(values)
+
     def restore(self, optimizer: Optimizer) -> str | None:
-        """Put it back; returns what is wrong with the steps in between."""
+        """Put it back where a graph keeps on using the states; returns what is wrong with the steps in between."""
         name, complaint = type(optimizer).__name__, None
         optimizer.stepped = self.stepped
         for group, options in zip(optimizer.param_groups, self.options):

@@ -6,7 +6,9 @@ import pytest
 import minigrad as mg
 from minigrad.backends import backend_for, backend_of
 from minigrad.backends.cuda import convolution
+from minigrad.backends.cuda.compiler import Kernels
 from minigrad.nn import functional as F
+from tests.fake_cuda import FakeGPU
 from tests.fake_cupy import fake_cupy
 from tests.floats import FLOATS
 
@@ -129,6 +131,32 @@ def test_tf32_is_asked_for(fake):
         mg.set_float32_matmul_precision("highest")
     with pytest.raises(ValueError, match="expected 'highest' or 'high', got 'medium'"):
         mg.set_float32_matmul_precision("medium")
+
+
+WAYS = {
+    # the text that multiplies TF32 and float32, and the bytes of shared memory that a block may have
+    "90": ("hopper_gemm", "exact_gemm", 227 << 10),
+    "86": ("implicit_gemm", "exact_gemm", 99 << 10),
+    "75": ("convolution", "convolution", 64 << 10),
+}
+
+
+@pytest.mark.parametrize("capabilities", [("90", "86"), ("86", "90"), ("75", "90"), ("90", "75")])
+def test_each_gpu_has_the_kernels_that_it_can_run(fake, monkeypatch, capabilities):
+    monkeypatch.setattr(FakeGPU, "compute_capability", property(lambda gpu: capabilities[gpu.id]))
+    memory = property(lambda gpu: {"MaxSharedMemoryPerBlockOptin": WAYS[capabilities[gpu.id]][2]})
+    monkeypatch.setattr(FakeGPU, "attributes", memory)
+    texts, find = [], Kernels.__call__
+    monkeypatch.setattr(Kernels, "__call__", lambda kernels, text, *which: texts.append(text) or find(kernels, text, *which))
+    for gpu in (0, 1, 0):
+        mg.cuda.set_device(gpu)
+        rounded, exact, most_memory = WAYS[capabilities[gpu]]
+        for precision, text in (("high", rounded), ("highest", exact)):
+            monkeypatch.setattr("minigrad.backends.cuda.precision._precision", precision)
+            F.conv2d(mg.ones(1, 8, 4, 4, device="cuda"), mg.ones(8, 8, 3, 3, device="cuda"))
+            assert texts[-1] == text
+        gemms = backend_for("cuda")[0].gemms[gpu]
+        assert gemms is None or [gemm.most_memory for gemm in gemms] == [most_memory, most_memory]
 
 
 def test_more_images_than_a_grid_has_blocks(fake):

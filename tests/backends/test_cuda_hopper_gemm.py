@@ -5,12 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from minigrad.backends import backend_for
 from minigrad.backends.cuda import compiler, hopper_gemm
 from minigrad.backends.cuda.convolution import geometry
 from minigrad.backends.cuda.hopper_gemm import TILES, HopperGemm, plan_convolve
 from minigrad.backends.cuda.implicit_gemm import ImplicitGemm
-from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+from tests.backends.convolution_kernels import CASES, Problem
 from tests.fake_cuda import FakeGPU
 from tests.fake_cupy import fake_cupy
 from tests.floats import REDUCED
@@ -19,16 +18,6 @@ TOLERANCES = {"float32": 1e-6, "float16": 1e-3, "bfloat16": 4e-3}
 """Of what tensor cores see: float32 is cut to TF32 beforehand."""
 DTYPES = [*REDUCED, "float32"]
 
-# N, C, H, W, OC, kernel size, stride, padding, dilation, groups
-CASES = [
-    (2, 8, 7, 5, 16, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
-    (3, 24, 6, 9, 8, (3, 2), (2, 1), ((1, 0), (0, 1)), (1, 2), 1),
-    (2, 16, 9, 8, 40, (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 8, 11, 13, 72, (5, 3), (2, 3), ((2, 3), (1, 0)), (2, 1), 1),
-    (2, 32, 6, 6, 64, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
-    (2, 16, 9, 9, 136, (3, 3), (2, 2), ((1, 1), (1, 1)), (2, 2), 1),
-    (1, 8, 3, 2, 16, (2, 2), (4, 3), ((1, 2), (2, 2)), (1, 1), 1),
-]
 TILED = (2, 72, 17, 17, 264, (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 1)
 """More than a tile of rows, of columns and of a step's depth, and no multiple of any."""
 
@@ -77,52 +66,18 @@ def as_multiplied(x):
     return x.astype("float64")
 
 
-class Problem:
-    """Random planes of a case, as they lie on the GPU and as the generic kernels take them."""
-
-    def __init__(self, case, dtype, cupy, gap=0):
-        N, C, H, W, OC, kernel_size, *options = case
-        G = options[-1]
-        self.N, self.dtype, self.cupy = N, dtype, cupy
-        self.geometry = g = geometry((H, W), C, kernel_size, *options)
-        random = np.random.default_rng(0)
-        x = random.normal(size=(N, H, W, C)).astype(dtype)
-        w = random.normal(size=(OC, C // G, *kernel_size)).astype(dtype)
-        dy = random.normal(size=(N, g.OH, g.OW, OC)).astype(dtype)
-        bias = random.normal(size=OC).astype(dtype)
-        self.x, self.dy, self.bias = self.rows(x, gap), self.rows(dy, gap), cupy.asarray(bias)
-        self.w = cupy.asarray(np.ascontiguousarray(w.transpose(0, 2, 3, 1)))
-        by_group = w.reshape(G, OC // G, C // G, *kernel_size)
-        self.w_turned = cupy.asarray(np.ascontiguousarray(by_group.transpose(0, 2, 3, 4, 1)))
-        cpu = backend_for("cpu")[0]
-        x, w, dy = (as_multiplied(a) for a in (x.transpose(0, 3, 1, 2), w, dy.transpose(0, 3, 1, 2)))
-        y = Generic.conv2d(cpu, x, w, bias.astype("float64"), *options)
-        dx = Generic.conv2d_input_grad(cpu, dy, w, x.shape, *options)
-        self.expected = [a.transpose(0, 2, 3, 1).reshape(-1, a.shape[1]) for a in (y, dx)]
-
-    def rows(self, planes, gap):
-        """(N, H, W, C) -> (N·H·W, C) with so many other numbers behind every row."""
-        matrix = planes.reshape(-1, planes.shape[-1])
-        filled = np.pad(matrix, ((0, 0), (0, gap)), constant_values=np.nan)
-        return self.cupy.asarray(filled)[:, : matrix.shape[1]]
-
-    def results(self, gemm):
-        y = gemm.forward(self.x, self.w, self.bias, self.N, self.geometry)
-        dx = gemm.input_grad(self.dy, self.w_turned, self.N, self.geometry)
-        return [a._hidden for a in (y, dx)]
-
-    def is_right(self, gemm):
-        """Whether both results are, each in shape, dtype and values."""
-        tolerance, results = TOLERANCES[self.dtype], self.results(gemm)
-        assert all((a.shape, a.dtype) == (b.shape, self.dtype) for a, b in zip(results, self.expected))
-        pairs = zip((a.astype("float64") for a in results), self.expected)
-        return all([np.abs(a - b).max() <= tolerance * np.abs(b).max() for a, b in pairs])
+def is_right(gemm, case, dtype, cupy, gap=0):
+    """Whether both kernels' results are, each in shape, dtype and values."""
+    problem = Problem(case, dtype, cupy, as_multiplied, gap)
+    errors = problem.errors([problem.forward(gemm), problem.input_grad(gemm)])
+    assert len(errors) == 2
+    return all([error <= TOLERANCES[dtype] for error in errors])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_values(gemm, kernels, cupy, case, dtype):
-    assert Problem(case, dtype, cupy).is_right(gemm)
+    assert is_right(gemm, case, dtype, cupy)
     assert [family for family, _ in kernels.names] == ["hopper_gemm", "hopper_gemm"]
 
 
@@ -133,20 +88,20 @@ OF_TILES = [(tile, dtype) for tile in TILES for dtype in DTYPES if dtype != "bfl
 @pytest.mark.parametrize(("tile", "dtype"), OF_TILES, ids=str)
 def test_every_tile(gemm, kernels, cupy, monkeypatch, tile, dtype):
     monkeypatch.setattr(hopper_gemm, "TILES", (tile,))
-    assert Problem(TILED, dtype, cupy).is_right(gemm)
+    assert is_right(gemm, TILED, dtype, cupy)
     assert kernels.names == [("hopper_gemm", f"convolve_{tile.rows}x{tile.columns}")] * 2
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_that_lie_apart(gemm, cupy, dtype):
-    assert Problem(CASES[0], dtype, cupy, gap=8).is_right(gemm)
+    assert is_right(gemm, CASES[0], dtype, cupy, gap=8)
 
 
 def test_no_bias(gemm, cupy):
-    problem = Problem(CASES[0], "float32", cupy)
-    with_bias, _ = problem.results(gemm)
-    without = gemm.forward(problem.x, problem.w, None, problem.N, problem.geometry)._hidden
-    np.testing.assert_allclose(without + problem.bias._hidden, with_bias, atol=1e-5)
+    problem = Problem(CASES[0], "float32", cupy, as_multiplied)
+    with_bias, bias = problem.forward(gemm), problem.bias._hidden
+    problem.bias = None
+    np.testing.assert_allclose(problem.forward(gemm) + bias[:, None, None], with_bias, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -166,23 +121,23 @@ def test_the_emulation_sees_mistakes(gemm, cupy, monkeypatch, text, mistake):
     monkeypatch.setattr(compiler, "source", lambda family, dtype: right.replace(text, mistake))
     monkeypatch.setattr(hopper_gemm, "TILES", TILES[-1:])
     try:
-        is_right = Problem(TILED, "float32", cupy).is_right(gemm)
+        unseen = is_right(gemm, TILED, "float32", cupy)
     except RuntimeError as error:
-        is_right = "outside of the" not in str(error)
-    assert not is_right
+        unseen = "outside of the" not in str(error)
+    assert not unseen
 
 
 def test_what_is_left_to_mma(gemm, kernels, cupy, monkeypatch):
-    problem = Problem(CASES[0], "float32", cupy)
+    problem = Problem(CASES[0], "float32", cupy, as_multiplied)
     problem.x = cupy.asarray(np.zeros(problem.x.size + 1, "float32"))[1:].reshape(problem.x.shape)  # misaligned
     assert gemm.forward(problem.x, problem.w, None, problem.N, problem.geometry) is None
     assert kernels.names == []
 
     monkeypatch.setattr(hopper_gemm, "NARROW", 64)
     plan_convolve.cache_clear()
-    problem = Problem(CASES[0], "float16", cupy)
-    for ours, theirs in zip(problem.results(gemm), problem.results(ImplicitGemm(cupy, kernels))):
-        np.testing.assert_array_equal(ours, theirs)
+    problem, mma = Problem(CASES[0], "float16", cupy, as_multiplied), ImplicitGemm(cupy, kernels)
+    np.testing.assert_array_equal(problem.forward(gemm), problem.forward(mma))
+    np.testing.assert_array_equal(problem.input_grad(gemm), problem.input_grad(mma))
     assert {family for family, _ in kernels.names} == {"implicit_gemm"}
 
 

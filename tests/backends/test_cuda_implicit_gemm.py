@@ -10,7 +10,7 @@ from minigrad.backends.cuda import compiler
 from minigrad.backends.cuda.convolution import geometry
 from minigrad.backends.cuda.exact_gemm import ExactGemm
 from minigrad.backends.cuda.implicit_gemm import MULTIPROCESSORS, ImplicitGemm, is_supported, plan_convolve, plan_weight_grad
-from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+from tests.backends.convolution_kernels import CASES, Problem
 from tests.fake_cupy import fake_cupy
 from tests.floats import REDUCED
 
@@ -26,18 +26,6 @@ TILES = [
     *(("exact", number) for number in range(len(ExactGemm.convolve_tiles))),
 ]
 
-# N, C, H, W, OC, kernel size, stride, padding, dilation, groups
-CASES = [
-    (2, 8, 7, 5, 16, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
-    (3, 24, 6, 9, 8, (3, 2), (2, 1), ((1, 0), (0, 1)), (1, 2), 1),
-    (2, 16, 9, 8, 40, (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 8, 11, 13, 72, (5, 3), (2, 3), ((2, 3), (1, 0)), (2, 1), 1),
-    (2, 32, 6, 6, 64, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
-    (2, 16, 9, 9, 136, (3, 3), (2, 2), ((1, 1), (1, 1)), (2, 2), 1),
-    (2, 8, 4, 4, 8, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 8, 9, 9, 8, (3, 3), (1, 1), ((-1, 0), (3, -2)), (1, 1), 1),
-    (1, 8, 3, 2, 16, (2, 2), (4, 3), ((1, 2), (2, 2)), (1, 1), 1),
-]
 TILED = (2, 72, 9, 9, 136, (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 1)
 """More than a tile of rows, of columns and of a step's depth, and no multiple of any."""
 
@@ -62,58 +50,22 @@ def as_multiplied(x, kind):
     return x.astype("float64")
 
 
-class Problem:
-    """Random planes of a case, as they lie on the GPU and as the generic kernels take them."""
+def problem_of(case, kind, cupy, gap=0):
+    return Problem(case, KINDS[kind][1], cupy, lambda x: as_multiplied(x, kind), gap)
 
-    def __init__(self, case, kind, cupy, gap=0):
-        N, C, H, W, OC, kernel_size, *options = case
-        self.gemm, dtype, self.tolerance = KINDS[kind]
-        self.N, self.options, self.dtype, self.cupy = N, options, dtype, cupy
-        self.geometry = geometry((H, W), C, kernel_size, *options)
-        G = options[-1]
-        random = np.random.default_rng(0)
-        x = random.normal(size=(N, H, W, C)).astype(dtype)
-        w = random.normal(size=(OC, C // G, *kernel_size)).astype(dtype)
-        dy = random.normal(size=(N, self.geometry.OH, self.geometry.OW, OC)).astype(dtype)
-        self.host_bias = random.normal(size=OC).astype(dtype)
-        self.x, self.dy, self.bias = self.rows(x, gap), self.rows(dy, gap), cupy.asarray(self.host_bias)
-        self.w = cupy.asarray(np.ascontiguousarray(w.transpose(0, 2, 3, 1)))
-        by_group = w.reshape(G, OC // G, C // G, *kernel_size)
-        self.w_turned = cupy.asarray(np.ascontiguousarray(by_group.transpose(0, 2, 3, 4, 1)))
-        self.planes = [as_multiplied(a, kind) for a in (x.transpose(0, 3, 1, 2), w, dy.transpose(0, 3, 1, 2))]
 
-    def rows(self, planes, gap):
-        """(N, H, W, C) -> (N·H·W, C) with so many other numbers behind every row."""
-        matrix = planes.reshape(-1, planes.shape[-1])
-        filled = np.pad(matrix, ((0, 0), (0, gap)), constant_values=np.nan)
-        return self.cupy.asarray(filled)[:, : matrix.shape[1]]
-
-    def results(self, gemms):
-        """What the three kernels give, as planes and weights."""
-        gemm, g = gemms[self.gemm], self.geometry
-        y = gemm.forward(self.x, self.w, self.bias, self.N, g)._hidden
-        dx = gemm.input_grad(self.dy, self.w_turned, self.N, g)._hidden
-        dw = gemm.weight_grad(self.dy, self.x, self.N, g)._hidden
-        y, dx = y.reshape(self.N, g.OH, g.OW, -1), dx.reshape(self.N, g.H, g.W, -1)
-        return y.transpose(0, 3, 1, 2), dx.transpose(0, 3, 1, 2), dw
-
-    def check(self, gemms):
-        cpu = backend_for("cpu")[0]
-        x, w, dy = self.planes
-        expected = (
-            Generic.conv2d(cpu, x, w, self.host_bias.astype("float64"), *self.options),
-            Generic.conv2d_input_grad(cpu, dy, w, x.shape, *self.options),
-            Generic.conv2d_weight_grad(cpu, dy, x, w.shape, *self.options),
-        )
-        for name, ours, theirs in zip(("y", "dx", "dw"), self.results(gemms), expected):
-            assert (ours.shape, ours.dtype) == (theirs.shape, self.dtype), name
-            assert np.abs(ours.astype("float64") - theirs).max() <= self.tolerance * np.abs(theirs).max(), name
+def check(gemms, case, kind, cupy, gap=0, tolerance=None):
+    problem, gemm = problem_of(case, kind, cupy, gap), gemms[KINDS[kind][0]]
+    errors = problem.errors([problem.forward(gemm), problem.input_grad(gemm), problem.weight_grad(gemm)])
+    assert len(errors) == 3
+    for name, error in zip(("y", "dx", "dw"), errors):
+        assert error <= (tolerance or KINDS[kind][2]), name
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
 def test_values(gemms, cupy, case, kind):
-    Problem(case, kind, cupy).check(gemms)
+    check(gemms, case, kind, cupy)
 
 
 @pytest.mark.parametrize(("kind", "number"), TILES)
@@ -122,27 +74,26 @@ def test_every_tile(gemms, cupy, monkeypatch, kind, number):
     for name in ("convolve_tiles", "weight_grad_tiles"):
         tiles = getattr(gemm, name)
         monkeypatch.setattr(gemm, name, (tiles[number % len(tiles)],))
-    Problem(TILED, kind, cupy).check(gemms)
+    check(gemms, TILED, kind, cupy)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_that_lie_apart(gemms, cupy, kind):
-    Problem(CASES[0], kind, cupy, gap=8).check(gemms)
+    check(gemms, CASES[0], kind, cupy, gap=8)
 
 
 @pytest.mark.parametrize("channels", [64, 128])
 def test_long_sums_are_exact(gemms, cupy, channels):
     """Of 576 and 1152 products, and of 1024 for the weights."""
-    problem = Problem((4, channels, 16, 16, 16, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1), "exact", cupy)
-    problem.tolerance = 5e-7
-    problem.check(gemms)
+    case = (4, channels, 16, 16, 16, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    check(gemms, case, "exact", cupy, tolerance=5e-7)
 
 
 @pytest.mark.parametrize(("kind", "bits"), [("TF32", 0x7FFFFFFF), ("exact", 0x7FFFFFFF), ("exact", 0x7F800001)])
 def test_nan_is_not_rounded_away(gemms, cupy, kind, bits):
-    problem = Problem(CASES[0], kind, cupy)
+    problem = problem_of(CASES[0], kind, cupy)
     problem.x._hidden[3, 2] = np.array(bits, "uint32").view("float32")  # the first is what CUDA's functions return
-    y = gemms[problem.gemm].forward(problem.x, problem.w, None, problem.N, problem.geometry)._hidden
+    y = gemms[KINDS[kind][0]].forward(problem.x, problem.w, None, problem.N, problem.geometry)._hidden
     assert np.isnan(y).any(axis=1).nonzero()[0].tolist() == [2, 3, 4, 7, 8, 9]  # 3 × 3 windows around pixel (0, 3) of rows of 5
 
 
@@ -154,15 +105,15 @@ def test_what_is_not_served(gemms, cupy, number):
         case = [*served]
         case[place] = value
         case[7] = ((8, 8), (8, 8))
-        problem = Problem(case, "exact", cupy)
+        problem = problem_of(case, "exact", cupy)
         assert gemm.forward(problem.x, problem.w, None, problem.N, problem.geometry) is None
         assert gemm.input_grad(problem.dy, problem.w_turned, problem.N, problem.geometry) is None
         assert gemm.weight_grad(problem.dy, problem.x, problem.N, problem.geometry) is None
-    problem = Problem(served, "exact", cupy)
+    problem = problem_of(served, "exact", cupy)
     assert gemm.forward(problem.x.astype("float64"), problem.w, None, problem.N, problem.geometry) is None
-    problem = Problem(served, "exact", cupy, gap=1)
+    problem = problem_of(served, "exact", cupy, gap=1)
     assert gemm.forward(problem.x, problem.w, None, problem.N, problem.geometry) is None
-    problem = Problem(served, "exact", cupy)
+    problem = problem_of(served, "exact", cupy)
     misaligned = cupy.asarray(np.zeros(problem.x.size + 1, "float32"))[1:].reshape(problem.x.shape)
     assert gemm.forward(misaligned, problem.w, None, problem.N, problem.geometry) is None
     assert gemm.weight_grad(problem.dy, misaligned, problem.N, problem.geometry) is None

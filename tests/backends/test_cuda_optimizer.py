@@ -337,15 +337,18 @@ def test_more_launches_than_a_page_holds(backend, monkeypatch):
     params = [mg.tensor([1.0, 2.0], device="cuda") for _ in range(PAGE + 3)]
     grads = [mg.tensor([1.0, -1.0], device="cuda") for _ in params]
 
-    def step(scale):
+    def step(scale, weight_decay=0):
         for i, (param, grad) in enumerate(zip(params, grads)):
-            backend.sgd_step([param.array], [grad.array], [], lr=scale * i, weight_decay=0, **CALLS["sgd"][-1])
+            decay = weight_decay if i == PAGE else 0
+            backend.sgd_step([param.array], [grad.array], [], lr=scale * i, weight_decay=decay, **CALLS["sgd"][-1])
 
     graph, numbers = Graph(backend, monkeypatch), Recording(backend)
     with numbers:
         graph.capture(lambda: step(7.0))
     with numbers.refreshing():
         step(1.0)
+    with pytest.raises(ValueError, match="could not convert string to float"), numbers.refreshing():
+        step(2.0, "a word")  # on the second page: the first one stays as it is too
     graph.replay()
     assert [param.tolist() for param in params] == [[1.0 - i, 2.0 + i] for i in range(PAGE + 3)]
 

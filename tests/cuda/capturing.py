@@ -145,7 +145,6 @@ class Cupy(FakeCupy):
 
     def __init__(self):
         super().__init__(gpus=2)
-        Stream.null = Stream.current = FakeStream.current = Stream(null=True)
         self.allocators, self.pinned = [], []
         for name, value in {
             "Stream": Stream,
@@ -194,6 +193,9 @@ def capturing_cupy() -> Iterator[Cupy]:
     ]
     operators = [name for name in operators if name not in ("__init__", "__len__", "__repr__", "__hash__", "__new__")]
     with ExitStack() as stack:
+        stack.enter_context(patch.object(Stream, "null", Stream(null=True)))
+        stack.enter_context(patch.object(FakeStream, "current", Stream.null))
+        stack.enter_context(patch.object(Stream, "capturing", None))
         module = Cupy()
         stack.enter_context(fake_cupy(module))
         noted = [(Function, "__call__"), (FakeCublas, "cublasGemmStridedBatchedEx"), (_Function, "__call__"), (_Ufunc, "at")]
@@ -203,6 +205,4 @@ def capturing_cupy() -> Iterator[Cupy]:
         stack.enter_context(patch.object(_Function, "makes_garbage", garbage, create=True))
         stack.enter_context(patch.object(StrictArray, "item", refusing(StrictArray.item)))
         stack.enter_context(patch.dict("sys.modules", {"cupyx": SimpleNamespace(empty_like_pinned=module.empty_like_pinned)}))
-        stack.enter_context(patch.object(FakeStream, "current", Stream.null))
-        stack.enter_context(patch.object(Stream, "capturing", None))
         yield module

@@ -360,6 +360,93 @@ def test_an_error_of_the_step_itself_is_its_own(fake):
     assert_same(training.state(), before)
 
 
+def two_groups(parameters):
+    first, *others = parameters
+    return optim.AdamW([{"params": [first]}, {"params": others}], lr=0.01)
+
+
+def break_learning_rate(training, step):
+    training.optimizer.param_groups[1]["lr"] = None
+    return TypeError, "float"
+
+
+def break_update(training, step):
+    def update(group):
+        optim.AdamW.update(training.optimizer, group)
+        if group is training.optimizer.param_groups[1]:
+            raise KeyError("mine")
+
+    training.optimizer.update = update
+    return KeyError, "mine"
+
+
+def break_variant(training, step):
+    training.optimizer.param_groups[1]["amsgrad"] = True
+    return RuntimeError, "expected the parameters and states, in the order, that were recorded"
+
+
+def break_number(training, step):
+    training.optimizer.param_groups[1]["eps"] = np.ones(2)
+    return ValueError, "sequence"
+
+
+def break_count(training, step):
+    training.optimizer.update = lambda group: None
+    return RuntimeError, r"expected all steps that were recorded in the CUDA graph \(2 launches\), got 0"
+
+
+def break_launch(training, step):
+    def launch():
+        raise MemoryError("no memory for the graph")
+
+    step._graph.launch = launch
+    return MemoryError, "no memory for the graph"
+
+
+@pytest.mark.parametrize(
+    "break_it", [break_learning_rate, break_update, break_variant, break_number, break_count, break_launch]
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_after_a_call_that_fails_training_goes_on_as_if_it_had_not_been(fake, break_it, is_first):
+    training, twin = Training(two_groups), Training(two_groups)
+    step = mg.cuda.make_graphed(training.step, batches(1)[0])
+    if not is_first:
+        step(*batches(1)[0])
+        twin.step(*batches(1)[0])
+    weight = training.net[0].weight
+    product = (weight * weight).sum()  # saves the weight as it is
+    before, stepped, numbers = training.state(), training.optimizer.stepped, device_numbers(step)
+    options = [{**group} for group in training.optimizer.param_groups]
+
+    error, message = break_it(training, step)
+    with pytest.raises(error, match=message):
+        step(*batches(1)[0])
+    assert_same(training.state(), before)
+    assert training.optimizer.stepped is stepped
+    assert device_numbers(step) == numbers or break_it is break_launch
+    product.backward()
+
+    vars(training.optimizer).pop("update", None)
+    vars(step._graph).pop("launch", None)
+    for group, values in zip(training.optimizer.param_groups, options):
+        group.update(values)
+    for x, y in batches(3):
+        assert step(x, y).item() == pytest.approx(twin.step(x, y).item(), rel=1e-12)
+    assert_same(training.state(), twin.state())
+
+
+def device_numbers(step):
+    """What the graph's optimizer kernels will read."""
+    return [page._hidden.tobytes() for page in step._recording._pages]
+
+
+def test_inputs_that_do_not_fit_leave_those_before_them(fake):
+    step = mg.cuda.make_graphed(lambda x, y: x + y, (mg.zeros(2, device="cuda"), mg.zeros(2, device="cuda")))
+    with pytest.raises(ValueError, match="input 1 like its sample"):
+        step(mg.ones(2), mg.ones(3))
+    assert step.inputs[0].tolist() == [0, 0]
+
+
 def test_a_schedule_belongs_outside(fake):
     training = Training()
     schedule = optim.lr_scheduler.ExponentialLR(training.optimizer, 0.5)

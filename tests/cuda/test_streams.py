@@ -14,6 +14,14 @@ def fake():
         yield module
 
 
+def test_the_stand_in_leaves_no_trace():
+    before = FakeStream.current
+    with capturing_cupy() as module:
+        assert module.cuda.get_current_stream() is Stream.null
+        assert Stream.null is not before
+    assert FakeStream.current is before and Stream.null is FakeStream.null
+
+
 @pytest.mark.parametrize(
     "ask",
     [

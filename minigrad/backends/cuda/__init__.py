@@ -13,12 +13,9 @@ import numpy as np
 
 from ..base import Backend
 from ..device import Device
-from .compiler import Kernels, is_usable
-from .convolution import CUDAConvolutionKernels
+from .compiler import Kernels
+from .convolution import CUDAConvolutionKernels, Gemms
 from .cublas import Cublas
-from .exact_gemm import ExactGemm
-from .hopper_gemm import HopperGemm
-from .implicit_gemm import ImplicitGemm
 from .indexing import CUDAIndexingKernels
 from .linear import CUDALinearKernels
 from .loss import CUDALossKernels
@@ -103,15 +100,8 @@ class CUDABackend(
         self.kernels = Kernels(self.cupy)
         self.cublas = Cublas(self.cupy)
         self.xp = Namespace(self.cupy, self.kernels)
-        gemm = HopperGemm if is_usable("hopper_gemm", self.cupy) else ImplicitGemm
-        self.implicit_gemm = gemm(self.xp, self.kernels, self._shared_memory())
-        self.exact_gemm = ExactGemm(self.xp, self.kernels, self._shared_memory())
+        self.gemms: dict[int, Gemms | None] = {}
         self.array_type = self.cupy.ndarray  # type: ignore[misc]
-
-    def _shared_memory(self) -> int:
-        """The bytes that a block may have on GPUs with the instructions of Ampere (compute capability 8.0); 0 on older ones."""
-        gpu = self.cupy.cuda.Device()
-        return gpu.attributes["MaxSharedMemoryPerBlockOptin"] if int(gpu.compute_capability) >= 80 else 0
 
     def resolve(self, device: Device) -> Device:
         current = self.cupy.cuda.Device().id

@@ -61,6 +61,9 @@ HEADERS = {
 ARCHITECTURES = {"hopper_gemm": "sm_90a"}
 """What texts are compiled for that one architecture alone can run; all others are compiled for the current GPU."""
 
+MOST_COUNTED = 1 << 30
+"""The largest size that goes to a kernel as ``int``: half of what fits, since a loop over it ends a grid's step behind it."""
+
 NVRTC = (12, 9)
 """The first run-time compiler that is known to ignore the -arch=sm_90 that CuPy adds to ours; that of CUDA 12.4 refuses two."""
 
@@ -121,9 +124,16 @@ class Kernels:
         return kernel
 
 
+def is_countable(*sizes: int) -> bool:
+    """Whether kernels can count so many, of each, in an ``int``."""
+    return max(sizes) <= MOST_COUNTED
+
+
 @lru_cache(8192)
 def _integer(value: int) -> np.int32:
-    return np.int32(value)  # raises OverflowError for what does not fit
+    if not -MOST_COUNTED <= value <= MOST_COUNTED:
+        raise OverflowError(f"CUDA: expected sizes of at most {MOST_COUNTED} (2³⁰) in an array of such a shape, got {value}")
+    return np.int32(value)
 
 
 class Kernel:

@@ -18,10 +18,11 @@ from ...dtypes import REDUCED, accumulated_in
 from ..generic.convolution import ConvolutionKernels
 from ..generic.windows import Padding, Pair
 from ..generic.windows import count as window_count
-from .compiler import TYPES, Kernels
+from .compiler import MOST_COUNTED, TYPES, Kernels, is_countable, is_usable
 from .exact_gemm import ExactGemm
+from .hopper_gemm import HopperGemm
 from .implicit_gemm import ImplicitGemm
-from .layout import LayoutKernels, is_aligned, line, pack
+from .layout import MOST_LINES, LayoutKernels, is_aligned, line, pack
 from .precision import uses_tf32
 
 WORKSPACE = 256 << 20
@@ -93,13 +94,33 @@ def by_value(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int32).view(f"V{4 * len(numbers)}")
 
 
+class Gemms(NamedTuple):
+    """The kernels over windows that are not written, on one GPU."""
+
+    rounded: ImplicitGemm
+    """Of short floats and of TF32."""
+    exact: ExactGemm
+    """Of float32 in full precision."""
+
+
+def gemms_for(cupy: Any, xp: Any, kernels: Kernels) -> Gemms | None:
+    """Those of the current GPU; None where it has not the instructions of Ampere (compute capability 8.0)."""
+    gpu = cupy.cuda.Device()
+    if int(gpu.compute_capability) < 80:
+        return None
+    most_memory = gpu.attributes["MaxSharedMemoryPerBlockOptin"]
+    rounded = HopperGemm if is_usable("hopper_gemm", cupy) else ImplicitGemm
+    return Gemms(rounded(xp, kernels, most_memory), ExactGemm(xp, kernels, most_memory))
+
+
 class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
     """The three kernels of ``generic/convolution.py``."""
 
+    cupy: Any
     xp: Any
     kernels: Kernels
-    implicit_gemm: ImplicitGemm
-    exact_gemm: ExactGemm
+    gemms: dict[int, Gemms | None]
+    """By the number of the GPU, from the first convolution on it."""
     product: Any
     add_to_rows: Any
 
@@ -109,10 +130,12 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
         N, C, H, W = x.shape
         g = geometry((H, W), C, w.shape[2:], stride, padding, dilation, groups)
         gemm = self._gemm(x.dtype)
-        if g.is_pointwise and gemm is not self.exact_gemm:
+        if g.is_pointwise and not isinstance(gemm, ExactGemm):
             y = self.product(self.pixels(x), w.reshape(w.shape[:2]).T)
         else:
             g = g.merged().widened(pack(x))
+            if not can_write_windows(w.shape[0], g):
+                return super().conv2d(x, w, bias, stride, padding, dilation, groups)
             weights = self._weights_last(w, groups, g)
             pixels = self.widened_pixels(x, g.C)
             y = None if gemm is None else gemm.forward(pixels, weights.reshape(w.shape[0], -1), bias, N, g)
@@ -141,9 +164,11 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
         g = geometry((H, W), C, w.shape[2:], stride, padding, dilation, groups)
         dy = self.pixels(grad)
         gemm = self._gemm(grad.dtype)
-        if g.is_pointwise and gemm is not self.exact_gemm:
+        if g.is_pointwise and not isinstance(gemm, ExactGemm):
             return self.planes(self.product(dy, w.reshape(w.shape[:2])), N, H, W)
         g = g.merged()
+        if not can_write_windows(w.shape[0], g):
+            return super().conv2d_input_grad(grad, w, input_shape, stride, padding, dilation, groups)
         if gemm is not None:
             dx = gemm.input_grad(dy, self._weights_turned(w, groups, g), N, g)
             if dx is not None:
@@ -175,6 +200,8 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
             self.product(dy.T, self.pixels(x), dw.reshape(OC, -1))
             return dw
         g = g.merged().widened(pack(x))
+        if not can_write_windows(OC, g):
+            return super().conv2d_weight_grad(grad, x, weight_shape, stride, padding, dilation, groups)
         pixels = self.widened_pixels(x, g.C)
         gemm = self._gemm(x.dtype)
         if gemm is not None:
@@ -191,11 +218,16 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
 
     def _gemm(self, dtype: Any) -> ImplicitGemm | None:
         """The kernels over windows that are not written, for a dtype; None where the GPU has no tensor cores for it."""
-        if not self.implicit_gemm.most_memory:
+        is_rounded = dtype in REDUCED or (dtype == "float32" and uses_tf32())
+        if not is_rounded and dtype != "float32":
             return None
-        if dtype in REDUCED or (dtype == "float32" and uses_tf32()):
-            return self.implicit_gemm
-        return self.exact_gemm if dtype == "float32" else None
+        index = self.cupy.cuda.runtime.getDevice()
+        if index not in self.gemms:
+            self.gemms[index] = gemms_for(self.cupy, self.xp, self.kernels)
+        gemms = self.gemms[index]
+        if gemms is None:
+            return None
+        return gemms.rounded if is_rounded else gemms.exact
 
     def _own_weights(self, dw: Any, weight_shape: tuple[int, ...], groups: int, g: Geometry) -> Any:
         """(OC, channels of a wide group, KH, KW) -> (OC, C/G, KH, KW): the weights that the convolution has."""
@@ -219,7 +251,7 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
             width = g.G * matrix.shape[2] // (items if packed else 1)
             across = 1 << min(8, (width - 1).bit_length())
             down = 256 // across
-            grid = (-(-width // across), min(-(-rows // down), 65535))
+            grid = (-(-width // across), min(-(-rows // down), MOST_LINES))
             source = pixels[images.start * g.H * g.W :]
             kernel(grid, (across, down), source, matrix, by_value(*g, matrix.shape[2], pitch), rows)
             yield here, matrix
@@ -227,9 +259,8 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
     def _workspaces(self, N: int, g: Geometry, dtype: Any, matrix_dtype: Any) -> Any:
         """For some images at a time: which, which windows, and memory for these as matrices, (G, windows, depth)."""
         depth = g.depth(16 // dtype.itemsize)
-        bytes_per_image = g.OH * g.OW * g.G * depth * np.dtype(matrix_dtype).itemsize
-        images = min(N, max(1, WORKSPACE // max(1, bytes_per_image)))
-        if not images or not bytes_per_image:
+        images = images_at_once(N, g, g.G * depth * np.dtype(matrix_dtype).itemsize)
+        if not images:
             return
         memory = self.xp.empty((images * g.OH * g.OW, g.G, depth), dtype=matrix_dtype)
         for start in range(0, N, images):
@@ -263,6 +294,20 @@ class CUDAConvolutionKernels(LayoutKernels, ConvolutionKernels):
         w = w if w.flags.c_contiguous else self.xp.ascontiguousarray(w)
         self.kernels("convolution", kernel, w.dtype)(*line(matrix.size), w, matrix, sizes)
         return matrix
+
+
+def can_write_windows(OC: int, g: Geometry) -> bool:
+    """Whether our kernels can count an image's pixels and windows, a window's numbers, and those of weights with OC rows."""
+    depth = g.depth(8)  # short floats are filled up the furthest
+    return is_countable(g.H * g.W, g.OH * g.OW, g.G * depth, OC * depth)
+
+
+def images_at_once(N: int, g: Geometry, bytes_per_window: int) -> int:
+    """How many images' windows are written at a time: one, or as many as the workspace holds and kernels can count."""
+    bytes_per_image = g.OH * g.OW * bytes_per_window
+    if not bytes_per_image:
+        return 0
+    return min(N, max(1, min(WORKSPACE // bytes_per_image, MOST_COUNTED // max(g.OH * g.OW, g.H * g.W))))
 
 
 def weight_sizes(shape: tuple[int, ...], groups: int, g: Geometry, depth: int) -> np.ndarray:

@@ -22,6 +22,8 @@ _BY_NAME = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}  # cudaDat
 _DATA = {dtype: _BY_NAME[dtype.name] for dtype in FLOATING}
 _COMPUTE_32F, _COMPUTE_32F_FAST_TF32, _COMPUTE_64F = 68, 77, 70  # cublasComputeType_t
 _DEFAULT_ALGORITHM = -1
+_MOST = (1 << 31) - 1
+"""The largest size of a matrix that fits into an ``int``, which ctypes cuts to without a word."""
 _FLOATS = tuple(ctypes.byref(ctypes.c_float(number)) for number in (0, 1))
 _DOUBLES = tuple(ctypes.byref(ctypes.c_double(number)) for number in (0, 1))
 
@@ -41,15 +43,11 @@ def load_library() -> Any:
     library.cublasDestroy_v2.argtypes = [pointer]
     library.cublasSetStream_v2.argtypes = [pointer, pointer]
     library.cublasSetWorkspace_v2.argtypes = [pointer, pointer, ctypes.c_size_t]
-    turned_and_sizes = [integer] * 5
-    matrices: list[Any] = [
-        pointer,
-        integer,
-        integer,
-        long,
-    ]  # where they lie, their dtype, from row to row, from one to the next
-    multiply: list[Any] = [pointer, *turned_and_sizes, pointer, *matrices, *matrices, pointer, *matrices]
-    library.cublasGemmStridedBatchedEx.argtypes = [*multiply, integer, integer, integer]
+    for name, size in (("cublasGemmStridedBatchedEx", integer), ("cublasGemmStridedBatchedEx_64", long)):
+        # Where matrices lie, their dtype, how far it is from row to row, and from one to the next.
+        matrices: list[Any] = [pointer, integer, size, long]
+        multiply: list[Any] = [pointer, integer, integer, size, size, size, pointer, *matrices, *matrices, pointer, *matrices]
+        getattr(library, name).argtypes = [*multiply, size, integer, integer]
     return library
 
 
@@ -100,8 +98,10 @@ class Cublas(threading.local):
         compute = _COMPUTE_64F if double else _COMPUTE_32F_FAST_TF32 if tf32 else _COMPUTE_32F
         zero, one = _DOUBLES if double else _FLOATS
         (turn_a, pitch_a, apart_a), (turn_b, pitch_b, apart_b), (_, pitch, apart) = _place(a), _place(b), _place(out)
+        is_large = max(M, N, K, count, pitch_a, pitch_b, pitch) > _MOST
+        name = "cublasGemmStridedBatchedEx_64" if is_large else "cublasGemmStridedBatchedEx"
         # cuBLAS counts by columns: to it, our rows are columns, and out = a @ b reads outᵀ = bᵀ @ aᵀ.
-        status = handle.library.cublasGemmStridedBatchedEx(
+        status = getattr(handle.library, name)(
             handle.pointer,
             turn_b,
             turn_a,
@@ -126,7 +126,7 @@ class Cublas(threading.local):
             compute,
             _DEFAULT_ALGORITHM,
         )
-        _check(status, "cublasGemmStridedBatchedEx", f"shapes {a.shape} and {b.shape}, strides {a.strides} and {b.strides}")
+        _check(status, name, f"shapes {a.shape} and {b.shape}, strides {a.strides} and {b.strides}")
 
 
 class _Handle:

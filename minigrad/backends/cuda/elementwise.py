@@ -118,7 +118,7 @@ class Elementwise:
         if packed:
             sizes[1:] = [size // items for size in sizes[1:]]
         kernel = self._kernels("elementwise", "add_rows_packed" if packed else "add_rows_single", a.dtype)
-        kernel(*line(sizes[0] * sizes[1]), a, b, out, *sizes)
+        kernel(*line(sizes[0] * sizes[1]), a, b, out, *map(np.int64, sizes))
         return out
 
     def _in_memory_order(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,9 +7,10 @@ both directions): with them it takes, of these tiles, the one that was measured 
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from .implicit_gemm import MULTIPROCESSORS, PAD, STEP, ImplicitGemm, Plan, is_supported, sizes_of
+from .implicit_gemm import MULTIPROCESSORS, STEP, ImplicitGemm, Plan, convolve_memory, is_supported, products_of, sizes_of
 
 if TYPE_CHECKING:
     from .convolution import Geometry
@@ -44,9 +45,8 @@ class Tile(NamedTuple):
         return rounds * (self.ends + steps * self.step)
 
     def memory(self, itemsize: int) -> int:
-        """The shared memory of a block: tiles, which its result replaces, and its rows' places."""
-        tiles = self.stages * (self.rows + self.columns) * STEP
-        return ALIGNMENT + max(tiles, self.rows * (self.columns + PAD) * itemsize) + 12 * self.rows
+        """The shared memory of a block."""
+        return ALIGNMENT + convolve_memory(self.rows, self.columns, self.stages, itemsize)
 
 
 TILES = (
@@ -61,32 +61,16 @@ TILES = (
 def plan_convolve(
     N: int, OC: int, g: Geometry, pitches: tuple[int, int], itemsize: int, backward: bool, tiles: tuple[Tile, ...]
 ) -> Plan | None:
-    """The launch of a convolution, or of its gradient by the input; None where ``implicit_gemm`` is better, or nothing serves.
-
-    Args:
-        N: the images.
-        OC: the output channels of all groups.
-        g: the other sizes.
-        pitches: the numbers from pixel to pixel, of input and output.
-        itemsize: the bytes of a number, 4 or 2.
-        backward: whether it is the gradient by the input.
-        tiles: those to choose from.
-    """
+    """The launch for the arguments of ``implicit_gemm.plan_convolve``; None where that one is better, or nothing serves."""
     if not is_supported(N, OC, g, pitches, itemsize):
         return None
-    phases = g.SH * g.SW if backward else 1
-    rows = N * -(-g.H // g.SH) * -(-g.W // g.SW) if backward else N * g.OH * g.OW  # of the first phase, the largest
-    channels, columns = (OC // g.G, g.C // g.G) if backward else (g.C // g.G, OC // g.G)
-    if itemsize == 2 and 2 * channels < STEP and columns <= NARROW:
+    products = products_of(N, OC, g, backward)
+    if itemsize == 2 and 2 * products.channels < STEP and products.columns <= NARROW:
         return None  # several taps per step: their arithmetic wants more warps (ResNet's first layer: 241 µs against 262)
-    steps = g.KH * g.KW * channels * itemsize / STEP / phases  # on average: every tap is of one phase
-
-    def blocks(tile: Tile) -> int:
-        return -(-rows // tile.rows) * -(-columns // tile.columns)
-
-    best = min(tiles, key=lambda tile: tile.clocks(blocks(tile) * phases * g.G, steps))
-    name = f"convolve_{best.rows}x{best.columns}"
-    return Plan(name, (blocks(best), phases, g.G), best.threads, best.memory(itemsize), sizes_of(N, OC, g, pitches))
+    steps = g.KH * g.KW * products.channels * itemsize / STEP / products.phases  # on average: every tap is of one phase
+    best = min(tiles, key=lambda tile: tile.clocks(prod(products.grid(*tile[:2])), steps))
+    name, grid = f"convolve_{best.rows}x{best.columns}", products.grid(*best[:2])
+    return Plan(name, grid, best.threads, best.memory(itemsize), sizes_of(N, OC, g, pitches))
 
 
 class HopperGemm(ImplicitGemm):

@@ -102,6 +102,8 @@ class Recording:
     def refreshing(self) -> Iterator[None]:
         """A context in which optimizers step in numbers only, which the next replay will use.
 
+        Nothing is written to device memory if they fail to; what they have counted by then is the caller's to put back.
+
         Raises:
             RuntimeError: if they do not step as they did when the graph was recorded.
         """
@@ -122,13 +124,15 @@ class Recording:
 
     def store(self) -> None:
         """Write the numbers to device memory, on the current stream."""
+        rows = np.zeros((len(self._numbers), NUMBERS))  # all of them are read before any is written: one may be no number
+        for row, values in zip(rows, self._numbers):
+            row[: len(values)] = values
         kernel = self._backend.kernels("optimizer", "store_numbers", "float32")
         for i, page in enumerate(self._pages):
-            numbers = self._numbers[i * PAGE : (i + 1) * PAGE]
+            part = rows[i * PAGE : (i + 1) * PAGE]
             by_value = np.zeros(1, _PAGE)
-            for row, values in zip(by_value["number"][0], numbers):
-                row[: len(values)] = values
-            kernel((1,), (256,), by_value, page, len(numbers) * NUMBERS)
+            by_value["number"][0, : len(part)] = part
+            kernel((1,), (256,), by_value, page, part.size)
 
     def _begin(self) -> None:
         if recording() is not None:

@@ -8,6 +8,7 @@ on an H200, in TF32 and float16: the plan is the fastest of all, or at most 6 % 
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,17 @@ MOST_SHARED_MEMORY = 227 << 10
 """Bytes that a block of an H100 or H200 may have."""
 
 
+def convolve_memory(rows: int, columns: int, stages: int, itemsize: int) -> int:
+    """The shared memory of a block of rows and columns of a convolution: rows' places, and tiles, which the result replaces."""
+    tiles = stages * (rows + columns) * STEP
+    return 12 * rows + max(tiles, rows * (columns + PAD) * itemsize)
+
+
+def count_tiles(rows: int, columns: int, tile_rows: int, tile_columns: int) -> int:
+    """How many tiles cover a matrix."""
+    return -(-rows // tile_rows) * -(-columns // tile_columns)
+
+
 class Tile(NamedTuple):
     """A kernel's block: the part of the result that it computes, and how many of it share a multiprocessor.
 
@@ -56,9 +68,8 @@ class Tile(NamedTuple):
         return (rounds * self.blocks * depth + last * lonely * (depth + START)) * self.rows * self.columns / self.speed
 
     def convolve_memory(self, itemsize: int) -> int:
-        """The shared memory of a convolution's block: its rows' places, and tiles, which its result replaces."""
-        tiles = self.stages * (self.rows + self.columns) * STEP
-        return 12 * self.rows + max(tiles, self.rows * (self.columns + PAD) * itemsize)
+        """The shared memory of a convolution's block."""
+        return convolve_memory(self.rows, self.columns, self.stages, itemsize)
 
     def weight_grad_memory(self) -> int:
         """The shared memory of a block of a gradient by weights."""
@@ -109,6 +120,33 @@ def is_supported(N: int, OC: int, g: Geometry, pitches: tuple[int, int], itemsiz
     )
 
 
+class Products(NamedTuple):
+    """A convolution, or its gradient by the input, as products of windows and weights: for every phase of the stride and group.
+
+    A phase is the inputs of which the same taps make the gradient; forward, there is one.
+    """
+
+    rows: int
+    """Of the first phase, which is the largest."""
+    columns: int
+    channels: int
+    """What a sum takes from a tap."""
+    phases: int
+    groups: int
+
+    def grid(self, tile_rows: int, tile_columns: int) -> tuple[int, int, int]:
+        """Of blocks that compute a tile each."""
+        return count_tiles(self.rows, self.columns, tile_rows, tile_columns), self.phases, self.groups
+
+
+def products_of(N: int, OC: int, g: Geometry, backward: bool) -> Products:
+    """Those of N images with OC output channels in all groups, or of the gradient by the input (``backward``)."""
+    inputs, outputs = g.C // g.G, OC // g.G
+    if not backward:
+        return Products(N * g.OH * g.OW, outputs, inputs, 1, g.G)
+    return Products(N * -(-g.H // g.SH) * -(-g.W // g.SW), inputs, outputs, g.SH * g.SW, g.G)
+
+
 @lru_cache(1024)
 def plan_convolve(
     N: int,
@@ -135,19 +173,10 @@ def plan_convolve(
     tiles = tuple(tile for tile in tiles if tile.convolve_memory(itemsize) <= most_memory)
     if not tiles or not is_supported(N, OC, g, pitches, itemsize):
         return None
-    phases = g.SH * g.SW if backward else 1
-    rows = N * -(-g.H // g.SH) * -(-g.W // g.SW) if backward else N * g.OH * g.OW  # of the first phase, the largest
-    channels, columns = (OC // g.G, g.C // g.G) if backward else (g.C // g.G, OC // g.G)
-
-    def blocks(tile: Tile) -> int:
-        return -(-rows // tile.rows) * -(-columns // tile.columns)
-
-    def seconds(tile: Tile) -> float:
-        return tile.seconds(blocks(tile) * phases * g.G, max(1, g.KH * g.KW // phases) * channels)
-
-    best = min(tiles, key=seconds)
-    name = f"convolve_{best.rows}x{best.columns}"
-    grid = (blocks(best), phases, g.G)
+    products = products_of(N, OC, g, backward)
+    depth = max(1, g.KH * g.KW // products.phases) * products.channels
+    best = min(tiles, key=lambda tile: tile.seconds(prod(products.grid(*tile[:2])), depth))
+    name, grid = f"convolve_{best.rows}x{best.columns}", products.grid(*best[:2])
     return Plan(name, grid, best.threads, best.convolve_memory(itemsize), sizes_of(N, OC, g, pitches))
 
 
@@ -170,12 +199,9 @@ def plan_weight_grad(
     depth = STEP // itemsize
     steps = -(-pixels // depth)
 
-    def blocks(tile: Tile) -> int:
-        return -(-channels // tile.rows) * -(-length // tile.columns)
-
     def seconds(choice: tuple[Tile, int]) -> float:
         tile, parts = choice
-        most = -(-blocks(tile) * parts * g.G // MULTIPROCESSORS)  # on one multiprocessor
+        most = -(-count_tiles(channels, length, *tile[:2]) * parts * g.G // MULTIPROCESSORS)  # on one multiprocessor
         part = (-(-steps // parts) + tile.stages + 2) * depth
         lonely = 1 + tile.lonely * max(0, tile.blocks - most) / tile.blocks
         return most * lonely * part * tile.rows * tile.columns / tile.speed + parts * OC * length  # written, and read again
@@ -183,7 +209,7 @@ def plan_weight_grad(
     best, parts = min(((tile, parts) for tile in tiles for parts in range(1, min(steps, most_parts) + 1)), key=seconds)
     part = -(-steps // parts) * depth
     name = f"weight_grad_{best.rows}x{best.columns}"
-    grid = (blocks(best), -(-pixels // part), g.G)
+    grid = (count_tiles(channels, length, *best[:2]), -(-pixels // part), g.G)
     return Plan(name, grid, best.threads, best.weight_grad_memory(), sizes_of(N, OC, g, pitches), part)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from ..generic.indexing import IndexingKernels
-from .compiler import TYPES, Kernels
+from .compiler import TYPES, Kernels, is_countable
 from .layout import is_aligned, pack
 from .pooling import in_lines
 
@@ -29,13 +31,14 @@ class CUDAIndexingKernels(IndexingKernels):
     def index_add(self, target: Any, index: tuple[Any, ...], values: Any) -> None:
         dims = sum(not isinstance(item, slice) for item in index)
         leading = dims > 0 and all(not isinstance(item, slice) and item.dtype.kind == "i" for item in index[:dims])
-        if not leading or target.dtype not in TYPES or values.dtype != target.dtype:
+        columns = prod(target.shape[dims:])
+        if not leading or target.dtype not in TYPES or values.dtype != target.dtype or not is_countable(columns):
             super().index_add(target, index, values)
         elif target.size and values.size:
             rows = self._flat_places(target.shape[:dims], index[:dims])
             if values.shape != rows.shape + target.shape[dims:]:
                 values = self.xp.broadcast_to(values, rows.shape + target.shape[dims:])
-            self._add_rows(target, rows.reshape(-1), self.xp.ascontiguousarray(values), prod(target.shape[dims:]))
+            self._add_rows(target, rows.reshape(-1), self.xp.ascontiguousarray(values), columns)
 
     def _flat_places(self, shape: tuple[int, ...], index: tuple[Any, ...]) -> Any:
         """The places in the flattened first dims that arrays of indices into each of them name, counted from the front."""
@@ -61,6 +64,6 @@ class CUDAIndexingKernels(IndexingKernels):
         form = "packed" if packed else "single"
         grid, block = in_lines(windows, columns // pack(target) if packed else columns)
         add_runs, join_runs = (self.kernels("indexing", f"{name}_{form}", target.dtype) for name in ("add_runs", "join_runs"))
-        add_runs(grid, block, target, partial, values, rows, order, rows.size, columns)
+        add_runs(grid, block, target, partial, values, rows, order, np.int64(rows.size), columns)
         if windows > 1:
-            join_runs(grid, block, target, partial, rows, rows.size, columns)
+            join_runs(grid, block, target, partial, rows, np.int64(rows.size), columns)

@@ -7,12 +7,16 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from .compiler import TYPES, Kernels
+import numpy as np
+
+from .compiler import TYPES, Kernels, is_countable
 
 THREADS = 256
 """Of a block that works on a line of memory."""
 BLOCKS = 1 << 20
 """The most blocks of such a kernel. Blocks that run once read 4.2 TB/s of an H200, as many as run at once, in turns, 3.9."""
+MOST_LINES = 65535
+"""Of blocks in a grid's second and third dim."""
 FEW = 8
 """Channels that a thread turns by itself."""
 
@@ -113,6 +117,12 @@ def pack(array: Any) -> int:
     return 16 // array.itemsize
 
 
+def can_turn(shape: tuple[int, ...], width: int) -> bool:
+    """Whether ``kernels/layout.cu`` can write planes (N, C, H, W) with so many channels last: the grid has room for them."""
+    N, C, H, W = shape
+    return is_countable(N * H * W if width <= FEW else max(N, H * W)) and C <= 32 * MOST_LINES
+
+
 class LayoutKernels:
     """Planes (N, C, H, W) as matrices of their pixels, N·H·W rows of C numbers."""
 
@@ -130,7 +140,7 @@ class LayoutKernels:
         size = planes.itemsize
         if C == 1 or c == size:
             return planes.transpose(0, 2, 3, 1).reshape(N * H * W, C)  # a view, or a copy where pixels have gaps between rows
-        if planes.flags.c_contiguous and planes.size:
+        if planes.flags.c_contiguous and planes.size and can_turn(planes.shape, C):
             return self._turned(planes)
         return self.xp.ascontiguousarray(planes.transpose(0, 2, 3, 1)).reshape(N * H * W, C)
 
@@ -144,7 +154,7 @@ class LayoutKernels:
         N, C, H, W = planes.shape
         if width == C:
             return self.pixels(planes)
-        if planes.flags.c_contiguous and width <= FEW:
+        if planes.flags.c_contiguous and width <= FEW and can_turn(planes.shape, width):
             return self._turned(planes, width)
         result = self.xp.zeros((N * H * W, width), dtype=planes.dtype)
         copy_rows(self.kernels, self.dense_pixels(planes), result[:, :C])
@@ -159,7 +169,7 @@ class LayoutKernels:
             kernel = self.kernels("layout", "few_channels_last", planes.dtype)
             kernel(*line(N * H * W), planes, result, C, H * W, N * H * W, width)
             return result
-        grid = (-(-H * W // 32), -(-C // 32), min(N, 65535))
+        grid = (-(-H * W // 32), -(-C // 32), min(N, MOST_LINES))
         self.kernels("layout", "channels_last", planes.dtype)(grid, (32, 8), planes, result, C, H * W, N)
         return result
 
@@ -181,7 +191,7 @@ def copy_rows(kernels: Kernels, source: Any, target: Any) -> None:
     if packed:
         width, pitches = width // items, (pitches[0] // items, pitches[1] // items)
     name = "rows_packed" if packed else "rows_single"
-    kernels("layout", name, source.dtype)(*line(rows * width), source, target, rows, width, *pitches)
+    kernels("layout", name, source.dtype)(*line(rows * width), source, target, *map(np.int64, (rows, width, *pitches)))
 
 
 def joined(cupy: Any, kernels: Kernels) -> Callable[..., Any]:

@@ -63,7 +63,7 @@ class CUDALinearKernels(LinearKernels):
         items = pack(rows)
         packed = values.size % items == 0 and is_aligned(rows, values)
         kernel = self.kernels("elementwise", "add_to_rows", rows.dtype)
-        kernel(*line(rows.size, items), rows, values, np.int64(rows.size), values.size, packed)
+        kernel(*line(rows.size, items), rows, values, np.int64(rows.size), np.int64(values.size), packed)
 
     def _stacked(self, a: Any, b: Any) -> Any:
         """Stacks of matrices whose leading axes broadcast."""

@@ -6,12 +6,13 @@ nothing; a class number that there is not makes nan.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..generic.loss import LossKernels
-from .compiler import TYPES, Kernels
+from .compiler import TYPES, Kernels, is_countable
 from .layout import is_aligned, pack
 
 IN_ONE_BLOCK = 1 << 17
@@ -64,8 +65,8 @@ class CUDALossKernels(LossKernels):
         return mean, total
 
     def _scores(self, x: Any) -> Any:
-        """(N, C, ...) -> (N, ..., C) without gaps; None if that is not how the scores lie, or if they are no floats."""
-        if x.dtype not in TYPES:
+        """(N, C, ...) -> (N, ..., C) without gaps; None if scores do not lie so, are no floats, or too many."""
+        if x.dtype not in TYPES or not is_countable(x.shape[1], x.shape[0] * prod(x.shape[2:])):
             return None
         scores = x.transpose(0, *range(2, x.ndim), 1)
         if scores.flags.c_contiguous:

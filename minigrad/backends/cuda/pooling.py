@@ -7,11 +7,8 @@ from typing import Any
 
 from ..generic.pooling import PoolingKernels, tap_dtype
 from ..generic.windows import Padding, Pair, count
-from .compiler import TYPES
-from .layout import THREADS, LayoutKernels, is_aligned, pack
-
-MOST_LINES = 65535
-"""Of blocks in a grid's second dim."""
+from .compiler import TYPES, is_countable
+from .layout import MOST_LINES, THREADS, LayoutKernels, is_aligned, pack
 
 
 class CUDAPoolingKernels(LayoutKernels, PoolingKernels):
@@ -20,9 +17,9 @@ class CUDAPoolingKernels(LayoutKernels, PoolingKernels):
     def max_pool2d(
         self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, numbered: bool = True
     ) -> tuple[Any, Any]:
-        if x.dtype not in TYPES:
-            return super().max_pool2d(x, kernel_size, stride, padding, dilation, numbered)
         axes = axes_over(x.shape, kernel_size, stride, padding, dilation)
+        if x.dtype not in TYPES or not can_pool(x.shape[0], x.shape[1], axes):
+            return super().max_pool2d(x, kernel_size, stride, padding, dilation, numbered)
         (N, C), (OH, OW) = x.shape[:2], output_size(axes)
         pixels = self.dense_pixels(x)
         values = self.xp.empty((N, OH, OW, C), dtype=x.dtype)
@@ -40,20 +37,20 @@ class CUDAPoolingKernels(LayoutKernels, PoolingKernels):
         padding: Padding,
         dilation: Pair,
     ) -> Any:
-        if grad.dtype not in TYPES:
-            return super().max_pool2d_grad(grad, taps, input_shape, kernel_size, stride, padding, dilation)
         N, C, H, W = input_shape
         axes = axes_over(input_shape, kernel_size, stride, padding, dilation)
+        if grad.dtype not in TYPES or not can_pool(N, C, axes):
+            return super().max_pool2d_grad(grad, taps, input_shape, kernel_size, stride, padding, dilation)
         dy, taps = self.dense_pixels(grad), self._dense_taps(taps)
         dx = self.xp.empty((N, H, W, C), dtype=grad.dtype)
         self._pool("max_pool_grad", (dy, taps), N * H, W, C, dy, *bytes_and_numbers(taps), dx, N, C, *axes)
         return dx.transpose(0, 3, 1, 2)
 
     def max_pool2d_gather(self, x: Any, taps: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Any:
-        if x.dtype not in TYPES:
-            return super().max_pool2d_gather(x, taps, kernel_size, stride, padding, dilation)
         N, C, OH, OW = taps.shape
         axes = axes_over(x.shape, kernel_size, stride, padding, dilation)
+        if x.dtype not in TYPES or not can_pool(N, C, axes):
+            return super().max_pool2d_gather(x, taps, kernel_size, stride, padding, dilation)
         chosen = bytes_and_numbers(self._dense_taps(taps))
         y = self.xp.empty((N, OH, OW, C), dtype=x.dtype)
         kernel = self.kernels("pooling", "max_pool_gather", x.dtype)
@@ -61,9 +58,9 @@ class CUDAPoolingKernels(LayoutKernels, PoolingKernels):
         return y.transpose(0, 3, 1, 2)
 
     def avg_pool2d(self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, divisor: Any) -> Any:
-        if x.dtype not in TYPES:
-            return super().avg_pool2d(x, kernel_size, stride, padding, divisor)
         axes = axes_over(x.shape, kernel_size, stride, padding, (1, 1))
+        if x.dtype not in TYPES or not can_pool(x.shape[0], x.shape[1], axes):
+            return super().avg_pool2d(x, kernel_size, stride, padding, divisor)
         (N, C), (OH, OW) = x.shape[:2], output_size(axes)
         pixels = self.dense_pixels(x)
         y = self.xp.empty((N, OH, OW, C), dtype=x.dtype)
@@ -79,10 +76,10 @@ class CUDAPoolingKernels(LayoutKernels, PoolingKernels):
         padding: Padding,
         divisor: Any,
     ) -> Any:
-        if grad.dtype not in TYPES:
-            return super().avg_pool2d_grad(grad, input_shape, kernel_size, stride, padding, divisor)
         N, C, H, W = input_shape
         axes = axes_over(input_shape, kernel_size, stride, padding, (1, 1))
+        if grad.dtype not in TYPES or not can_pool(N, C, axes):
+            return super().avg_pool2d_grad(grad, input_shape, kernel_size, stride, padding, divisor)
         dy = self.dense_pixels(grad)
         dx = self.xp.empty((N, H, W, C), dtype=grad.dtype)
         self._pool("avg_pool_grad", (dy,), N * H, W, C, dy, dx, *self._divisors(divisor, grad), N, C, *axes)
@@ -121,6 +118,12 @@ def axes_over(
 def output_size(axes: tuple[int, ...]) -> Pair:
     """How many windows lie along columns and rows."""
     return axes[1], axes[7]
+
+
+def can_pool(N: int, C: int, axes: tuple[int, ...]) -> bool:
+    """Whether the kernels can count the lines of all planes, the numbers of a line, and the taps of a window."""
+    H, OH, KH, _, _, _, W, OW, KW, _, _, _ = axes
+    return is_countable(N * H, N * OH, W * C, OW * C, KH * KW)
 
 
 def bytes_and_numbers(taps: Any) -> tuple[Any, Any]:
