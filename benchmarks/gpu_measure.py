@@ -28,6 +28,10 @@ CYCLES = 1_800_000
 LONGEST_SPIN = 20.0
 """Milliseconds."""
 
+TORCH_WAYS = (("torch", "fp32"), ("torch", "amp"), (CHANNELS_LAST, "amp"), (CHANNELS_LAST, "tf32"))
+"""Layouts of torch's networks, with precisions: cuDNN tries its algorithms out for each, which takes the larger part of the time.
+Left out is what was slower for all four networks of which all were measured (GPU.md)."""
+
 SPIN = """
 extern "C" __global__ void spin(long long cycles) {
     for (long long start = clock64(); clock64() - start < cycles;) {}
@@ -123,11 +127,15 @@ def time_calls(gpu: GPU, function: Callable[[], Any], seconds: float = 0.01, rep
 
 
 def time_steps(gpu: GPU, step: Callable[[], Any], warm: int = 3, steps: int = 10, single: int = 3) -> Figures:
-    """Milliseconds of a training step: the median by events, the mean on the wall, and what the host needs to queue one."""
+    """Milliseconds of a training step: the median by events, the mean on the wall, and what the host needs to queue one.
+
+    And the seconds of the steps before these, in which kernels are compiled, or chosen.
+    """
+    begin = time.perf_counter()
     for _ in range(warm):
         step()
     gpu.wait()
-    begin = time.perf_counter()
+    warm_s, begin = time.perf_counter() - begin, time.perf_counter()
     marks = [gpu.mark()]
     for _ in range(steps):
         step()
@@ -143,6 +151,7 @@ def time_steps(gpu: GPU, step: Callable[[], Any], warm: int = 3, steps: int = 10
     times = [gpu.between(start, end) for start, end in itertools.pairwise(marks)]
     return {
         "ms": statistics.median(times),
+        "warm_s": warm_s,
         "wall_ms": wall,
         "host_ms": statistics.median(hosts),
         "reserved_mb": gpu.reserved() / 1e6,
@@ -216,16 +225,18 @@ class Training:
 
 
 def network_answers(lib: OnGPU, gpu: GPU, name: str) -> Answers:
-    """What a step computes; then minigrad's steps, eager and captured, or torch's in both layouts, in all precisions."""
+    """What a step computes; then minigrad's steps, eager and captured, in all precisions, or torch's as TORCH_WAYS says."""
     training = Training(lib, name, NETWORKS[name])
     yield "work", lambda: {"gflop": training.gflop()}
     if lib.__name__ == "torch":
-        cases = [(way, precision) for way in ("torch", CHANNELS_LAST) for precision in NETWORK_PRECISIONS]
+        cases = TORCH_WAYS
     else:
-        cases = [(way, precision) for precision in NETWORK_PRECISIONS for way in ("eager", "captured")]
+        cases = tuple((way, precision) for precision in NETWORK_PRECISIONS for way in ("eager", "captured"))
+    before = ""
     for way, precision in cases:
-        if (way, precision) == (CHANNELS_LAST, NETWORK_PRECISIONS[0]):
+        if way == CHANNELS_LAST != before:
             training.to_channels_last()
+        before = way
         set_precision(lib, precision)
 
         def find(way: str = way, precision: str = precision) -> Figures:
