@@ -29,7 +29,7 @@ LONGEST_SPIN = 20.0
 """Milliseconds."""
 
 TORCH_WAYS = (("torch", "fp32"), ("torch", "amp"), (CHANNELS_LAST, "amp"), (CHANNELS_LAST, "tf32"))
-"""Layouts of torch's networks, with precisions: cuDNN tries its algorithms out for each, which takes the larger part of the time.
+"""Layouts of torch's networks, with precisions; cuDNN tries its algorithms out for each.
 Left out is what was slower for all four networks of which all were measured (GPU.md)."""
 
 SPIN = """
