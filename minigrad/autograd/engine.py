@@ -264,9 +264,9 @@ class _Walk:
         nothing = all(grad is None for grad in grads)
         if self.wanted is not None:
             nothing = nothing or not any(edge in self.wanted for edge in node.edges)
-            node.wanted = self.wanted
         if nothing:
             return (None,) * len(node.edges)
+        node.wanted = self.wanted
         try:
             results = grads if type(node) is Output else node.backward(*grads)
         finally:

@@ -574,6 +574,27 @@ def test_nor_with_chosen_inputs():
     assert address(x.grad) != address(y.grad)
 
 
+@pytest.mark.parametrize(
+    "ask", [lambda y, h: autograd.grad(y, h, retain_graph=True), lambda y, h: y.backward(inputs=[h], retain_graph=True)]
+)
+@pytest.mark.parametrize(
+    "of", [lambda x: x * 1, lambda x: x.exp(), lambda x: x @ tensor([[2.0], [1.0]]), lambda x: minigrad.relu(x + x)]
+)
+def test_a_part_of_the_graph_forgets_nothing(ask, of):
+    """What a walk leaves out because nobody asks for it, another walk goes through."""
+    x = tensor([[1.0, 2.0]], requires_grad=True)
+    h = of(x)
+    (h * h).sum().backward(retain_graph=True)
+    expected = x.grad.tolist()
+    x.grad = None
+    h = of(x)
+    y = (h * h).sum()
+    ask(y, h)
+    assert x.grad is None
+    y.backward()
+    assert x.grad.tolist() == expected
+
+
 def fresh_gradients():
     """The addresses of all gradients that an operation hands up."""
 
