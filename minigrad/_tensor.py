@@ -86,6 +86,7 @@ class Tensor:
 
     def __init__(self, data: Any = (), requires_grad: _bool = False):
         if isinstance(data, Tensor):
+            compute_waiting(data)
             data = data.array[...]
         elif isinstance(data, (list, tuple)):
             data = ops.tensor(data, dtype=float).array
@@ -167,6 +168,7 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same memory outside the tape: writes to it are not noticed. Prefer ``detach``."""
+        compute_waiting(self)
         return wrap(self.array[...])
 
     @data.setter
@@ -175,6 +177,7 @@ class Tensor:
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
         if self._requires_grad and value.dtype not in FLOATING:
             raise RuntimeError(f"data: expected a floating dtype for a tensor that requires grad, got {value.dtype}")
+        compute_waiting(value)
         self._deferred = None
         self.array = value.array[...]
 

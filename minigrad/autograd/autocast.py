@@ -49,7 +49,10 @@ class autocast(_Mode):
 
     def __init__(self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool = True):
         self._device_type = checked_device_type("autocast", device_type)
-        self._dtype = float16 if dtype is None else as_dtype(dtype)
+        try:
+            self._dtype = float16 if dtype is None else as_dtype(dtype)
+        except TypeError as error:
+            raise TypeError(f"autocast: {error}") from None
         if enabled and self._dtype not in REDUCED:
             raise ValueError(f"autocast: expected dtype float16 or bfloat16, got {self._dtype}")
         self._enabled = bool(enabled)

@@ -36,8 +36,8 @@ class Elementwise:
         other: what is added already; then there can be no other.
     """
 
-    versions: Sequence[Version] = ()
-    """Of the memory that it reads."""
+    versions: Sequence[Version]
+    """Of the memory that it reads, once it waits."""
 
     def __init__(self, source: Any, compute: Callable[[bool, Any], Any], other: Any = None):
         self.source = source
@@ -56,6 +56,8 @@ class Elementwise:
 
 class Pending:
     """Waits for an array that another thread is computing."""
+
+    versions: Sequence[Version]
 
     def __init__(self, result: Callable[[], Any]):
         self.result = result
@@ -86,9 +88,7 @@ def without_array(node: Any) -> Tensor:
 
 def defer(tensor: Tensor, versions: Sequence[Version], compute: Elementwise | Pending) -> None:
     """Let a tensor without an array have ``compute()`` when it is asked for, or before the memory of these versions changes."""
-    tensor._deferred = compute
-    if type(compute) is Elementwise:
-        compute.versions = versions
+    tensor._deferred, compute.versions = compute, versions
     for version in versions:
         version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
 
@@ -103,7 +103,8 @@ def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor |
         into: the deferred one of the two, if it is to have the sum; its place on the tape is left to the caller.
     """
     waiting, other = (b, a) if a._deferred is None else (a, b)
-    compute, waits = waiting._deferred, is_held_once(other)
+    compute = waiting._deferred
+    waits = is_held_once(other)  # which computes it, if it waits too, and may be the same tensor
     total = compute.plus(other.array) if type(compute) is Elementwise else None
     if total is None:
         return None
@@ -132,7 +133,7 @@ def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor
 
 
 def compute_waiting(tensor: Tensor) -> None:
-    """Compute what was deferred and reads the tensor's memory, which is about to change."""
+    """Compute what was deferred and reads the tensor's memory, which is about to change, or to be somebody else's too."""
     version = tensor._version
     if version is not None and version.waiting:
         for ref in version.waiting:
@@ -147,7 +148,12 @@ def is_held_once(tensor: Tensor) -> bool:
     kept = None if tensor._version is None else tensor._version.kept()
     of_tape = kept is not None and kept.array is tensor.array
     references, of_base = _references(tensor)
-    return (references - of_tape, of_base) in _ALONE
+    return (references - of_tape, of_base) in _ALONE and _is_arrays(tensor.array.base, type(tensor.array))
+
+
+def _is_arrays(base: Any, array_type: Any) -> bool:
+    """Whether memory is that of the array that it is a view of, if of any: who else has a bytearray's, nobody knows."""
+    return base is None or (type(base) is array_type and base.base is None)
 
 
 def _references(tensor: Tensor) -> tuple[int, int]:

@@ -67,12 +67,12 @@ class _BatchNorm(Module):
         mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
         if training and not self.track_running_stats:
             mean = var = count = None
-        counting = training and count is not None
+        if not training:
+            count = None
         if momentum is None:
-            momentum = 1 / (count.item() + 1) if counting else 0.0  # type: ignore[union-attr]
-        counted = count if counting else None
+            momentum = 0.0 if count is None else 1 / (count.item() + 1)
         training = training or mean is None
-        return counted_batch_norm(input, mean, var, counted, self.weight, self.bias, training, momentum, self.eps)
+        return counted_batch_norm(input, mean, var, count, self.weight, self.bias, training, momentum, self.eps)
 
     def extra_repr(self) -> str:
         return (

@@ -259,7 +259,7 @@ def counted_batch_norm(
     momentum: float,
     eps: float,
 ) -> Tensor:
-    """``batch_norm``, which also adds 1 in place to the number of batches (0-d int64) that the running statistics are of."""
+    """``batch_norm``, which in training also adds 1 in place to a number of batches (0-d), unless that is None."""
     _check_input("batch_norm", input, 2)
     C = input.shape[1]
     running = running_mean, running_var
@@ -281,11 +281,14 @@ def counted_batch_norm(
     for statistics in tracked:
         check_writable(statistics, "batch_norm", False)
     output, operation = _normalized(input, axes, shape, weight, bias, eps)
+    count: Any = None if batches is None else batches.array
     if running_mean is not None and running_var is not None and samples:
         mean, var = operation.statistics
-        count = None if batches is None else batches.array
         backend_of(mean).track_statistics(running_mean.array, running_var.array, count, mean, var, samples, momentum)
         bump_all(tracked, "batch_norm")
+    elif batches is not None:
+        count += 1
+        bump_all((batches,), "batch_norm")
     return output
 
 

@@ -31,6 +31,13 @@ def at_address(tensor):
     return np.frombuffer(numbers, np.float32)
 
 
+def set_data(tensor):
+    """Another tensor of the same memory, by its ``data``."""
+    other = minigrad.zeros(1)
+    other.data = tensor
+    return other
+
+
 def is_waited_for(tensor):
     return tensor._version is not None and any(ref() is not None for ref in tensor._version.waiting)
 
@@ -97,6 +104,7 @@ def test_a_change_of_the_weight_in_place_comes_after_it(held):
     for change in (
         lambda: weight.mul_(2),
         lambda: weight.numpy().fill(7),
+        lambda: weight.data.mul_(2),
         lambda: bias[:2].fill_(3),
         lambda: minigrad.optim.SGD([weight], lr=1.0).step(),
     ):
@@ -293,7 +301,17 @@ def test_a_sum_used_with_and_without_relu(launches):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda t: t.mul_(2), lambda t: t[0].fill_(7), lambda t: t.detach().zero_(), lambda t: t.numpy().fill(3)]
+    "change",
+    [
+        lambda t: t.mul_(2),
+        lambda t: t[0].fill_(7),
+        lambda t: t.detach().zero_(),
+        lambda t: t.numpy().fill(3),
+        lambda t: t.data.mul_(2),
+        lambda t: minigrad.Tensor(t).mul_(2),
+        lambda t: nn.Parameter(t, requires_grad=False).mul_(2),
+        lambda t: set_data(t).mul_(2),
+    ],
 )
 def test_a_change_of_either_term_comes_after_the_sum(change):
     for which in (0, 1):
@@ -318,6 +336,22 @@ def test_a_sum_with_memory_that_others_hold_is_computed_at_once():
         assert not is_deferred(normalized(*given) + shortcut)
         del held
     assert is_deferred(normalized(*given) + shortcut)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        lambda a: np.frombuffer(bytearray(a.tobytes()), np.float32).reshape(a.shape),
+        lambda a: np.ndarray(a.shape, np.float32, bytearray(a.tobytes())),
+    ],
+    ids=["frombuffer", "buffer"],
+)
+def test_memory_that_is_no_arrays_is_read_at_once(memory):
+    """Whoever holds a bytearray, or a memory map, may write to it, and nobody can count them."""
+    given = [t.detach() for t in arguments()]
+    term = minigrad.from_numpy(memory(np.ones((4, 5, 4, 4), np.float32)))
+    assert not is_deferred(normalized(*given) + term)
+    assert not is_deferred(F.batch_norm(term, None, None, training=True))
 
 
 def test_what_the_tape_keeps_is_told_from_what_others_hold():

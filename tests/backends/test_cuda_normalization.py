@@ -250,6 +250,16 @@ def test_running_statistics_of_another_dtype():
     assert held[0]._hidden.tolist() == [1.5] * 3 and held[1].dtype == "float32" and batches.item() == 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_a_count_of_another_dtype(dtype):
+    """As a state dict may have it: the kernel writes 8 bytes."""
+    counts = np.zeros(2, dtype)
+    held = [FakeArray(np.ones(3, "float32")) for _ in range(2)]
+    batches = FakeArray(counts)[0:1].reshape(())
+    cuda.track_statistics(*held, batches, *(FakeArray(np.ones((1, 3), "float32")) for _ in range(2)), 4, 0.5)
+    assert counts.tolist() == [1, 0]
+
+
 def test_how_many_kernels():
     x = FakeArray(in_layout(np.ones((4, 8, 3, 3), "float32"), "channels last"))
     weight = FakeArray(np.ones((1, 8, 1, 1), "float32"))

@@ -167,3 +167,23 @@ def test_a_network_trained_by_both_stays_the_same():
         theirs.zero_grad()
     for key, value in theirs.state_dict().items():
         np.testing.assert_allclose(ours.state_dict()[key].numpy(), value.numpy(), rtol=1e-8, atol=1e-10, err_msg=key)
+
+
+class TestBatchesThatAreCounted:
+    """In training every batch counts, as in PyTorch."""
+
+    def test_empty_ones_too(self):
+        layer = nn.BatchNorm2d(3)
+        layer(mg.zeros(0, 3, 4, 4))
+        assert layer.num_batches_tracked.item() == 1 and layer.running_mean.tolist() == [0, 0, 0]
+
+    def test_without_running_statistics(self):
+        layer = nn.BatchNorm2d(3)
+        layer.running_mean = layer.running_var = None
+        layer(mg.randn(2, 3, 4, 4))
+        assert layer.num_batches_tracked.item() == 1
+
+    def test_not_in_evaluation(self):
+        layer = nn.BatchNorm2d(3).eval()
+        layer(mg.randn(2, 3, 4, 4))
+        assert layer.num_batches_tracked.item() == 0

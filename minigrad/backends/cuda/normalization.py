@@ -82,7 +82,8 @@ class CUDANormalizationKernels(LayoutKernels, NormalizationKernels):
     ) -> None:
         arrays = (running_mean, running_var, mean, var)
         narrow, wide = running_mean.dtype, ACCUMULATORS.get(running_mean.dtype)
-        if tuple(a.dtype for a in arrays) != (narrow, narrow, wide, wide) or not all(a.flags.c_contiguous for a in arrays):
+        fits = tuple(a.dtype for a in arrays) == (narrow, narrow, wide, wide) and all(a.flags.c_contiguous for a in arrays)
+        if not fits or not (batches is None or (batches.dtype == "int64" and batches.size == 1)):
             super().track_statistics(running_mean, running_var, batches, mean, var, samples, momentum)
             return
         unbiased = samples / max(samples - 1, 1)
