@@ -88,6 +88,9 @@ from .ops.trigonometry import *
 
 __version__ = "0.1.0"
 
+if hasattr(dtypes, "bfloat16"):
+    bfloat16 = dtypes.bfloat16
+
 _ROOMS = ("amp", "costs", "cpu", "cuda", "io", "nn", "optim", "testing", "utils", "vision")
 _ELSEWHERE = {
     "load": "io",

@@ -41,6 +41,10 @@ def software() -> Iterator[Finding]:
             yield Finding(name, metadata.version(name))
         except metadata.PackageNotFoundError:
             yield Finding(name, "not installed", "" if name == "minigrad" else f"pip install {name}")
+    try:
+        yield Finding("ml_dtypes", metadata.version("ml_dtypes"))
+    except metadata.PackageNotFoundError:
+        yield Finding("ml_dtypes", "not installed", "pip install 'minigrad[bfloat16]' for bfloat16")
 
 
 def cpu() -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import pytest
 
 import minigrad
 from minigrad import dtypes
+from tests.floats import REDUCED
 
 # A process in which ml_dtypes cannot be imported.
 WITHOUT = """
@@ -106,6 +107,78 @@ def test_rounding_to_the_nearest_of_two_and_then_to_even(bfloat16):
     """1 + 2^-8 lies between 1 and 1 + 2^-7, 1 + 3 · 2^-8 between that and 1 + 2^-6."""
     x = minigrad.tensor([1 + 2**-8, 1 + 2**-8 + 2**-20, 1 + 3 * 2**-8, 3.4e38])
     assert x.to(bfloat16).tolist() == [1, 1 + 2**-7, 1 + 2**-6, float("inf")]
+
+
+def test_nan_is_the_largest_to_what_sorts(bfloat16):
+    """To NumPy's sorting it is nothing, and the order of other elements is lost around it."""
+    values = np.random.default_rng(0).standard_normal(1000).round(2)
+    values[::100] = np.nan
+    x, wide = minigrad.tensor(values, dtype=bfloat16), minigrad.tensor(values, dtype=bfloat16).float()
+    for function in (
+        lambda t: t.sort()[0],
+        lambda t: t.sort(descending=True)[1],
+        lambda t: t.argsort(),
+        lambda t: t.topk(20)[0],
+        lambda t: t.topk(20, largest=False)[0],
+        lambda t: t.unique(),
+        lambda t: t.median(),
+        lambda t: t.max(),
+        lambda t: t.argmax(),
+        lambda t: t.nan_to_num().min(),
+    ):
+        np.testing.assert_array_equal(np.array(function(x).tolist()), np.array(function(wide).tolist()))
+
+
+def test_a_number_is_not_rounded_first(bfloat16):
+    """257 is none of bfloat16's numbers."""
+    torch = pytest.importorskip("torch")
+    x, theirs = minigrad.tensor([255, 256, 1000], dtype=bfloat16), torch.tensor([255, 256, 1000], dtype=torch.bfloat16)
+    for function in (
+        lambda t: t * 257,
+        lambda t: t / 257,
+        lambda t: t // 257,
+        lambda t: t.clamp(max=257),
+        lambda t: t.clone().mul_(257),
+        lambda t: (t > 256).where(t, 257) if t is x else torch.where(t > 256, t, 257),
+    ):
+        assert function(x).tolist() == function(theirs).tolist()
+    assert (x * 257).tolist() == (x * 257.0).tolist() and (x % 257).tolist() == [255, 256, 229]
+    assert (x == 257).tolist() == [False] * 3 and (x < 257).tolist() == [True, True, False]
+    assert (x - 257).tolist() == [-2, -1, 744] and (257 - x).tolist() == [2, 1, -744]
+
+
+def test_integers_beyond_int64(bfloat16):
+    x = minigrad.tensor([2**70, 1], dtype=bfloat16)
+    assert x.tolist() == [2.0**70, 1] and minigrad.full((2,), 2**70, dtype=bfloat16).tolist() == [2.0**70] * 2
+    assert (x * 2**40).tolist() == [2.0**110, 2.0**40] and (x < 2**64).tolist() == [False, True]
+    assert (x + 2**63).dtype == x.clone().fill_(2**70).dtype == bfloat16 and x.clone().fill_(2**70).tolist() == [2.0**70] * 2
+
+
+@pytest.mark.parametrize("name", ["amax", "amin", "relu", "leaky_relu", "max_pool2d", "adaptive_max_pool2d", "hardsigmoid"])
+def test_nan_is_no_warning(bfloat16, name):
+    """pytest turns warnings into errors."""
+    x = minigrad.full((1, 1, 4, 4), float("nan"), dtype=bfloat16)
+    options = {"max_pool2d": (2,), "adaptive_max_pool2d": (2,)}.get(name, ())
+    found = getattr(minigrad.ops, name)(x, *options)
+    assert found.isnan().all().item() and found.dtype == bfloat16
+
+
+@pytest.mark.parametrize("dtype", REDUCED)
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "silu", "gelu", "mish", "softplus", "logsigmoid", "hardsigmoid", "hardswish", "elu", "selu", "celu"]
+)
+def test_activations_are_rounded_once(name, dtype):
+    """Within half of a unit in the last place, and what float32 adds to that: hardsigmoid was off by 43."""
+    x = minigrad.linspace(-4, 4, 2001).to(dtype)
+    exact = getattr(minigrad.ops, name)(x.double()).numpy()
+    found = getattr(minigrad.ops, name)(x)
+    in_place = x.clone()
+    if name not in ("gelu", "softplus", "logsigmoid", "sigmoid"):
+        getattr(minigrad.ops, name)(in_place, inplace=True)
+        assert in_place.tolist() == found.tolist()
+    digits, smallest = (8, 2.0**-126) if dtype == "bfloat16" else (11, 2.0**-14)
+    unit = 2.0 ** (np.floor(np.log2(np.maximum(np.abs(exact), smallest))) + 1 - digits)
+    assert (np.abs(np.array(found.tolist()) - exact) / unit).max() < 0.51
 
 
 def test_a_network_is_trained_in_bfloat16(bfloat16):

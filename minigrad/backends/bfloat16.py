@@ -1,6 +1,8 @@
 """What bfloat16 lacks in NumPy and in CuPy, so that to whoever calls a function of ``xp`` it is what float16 is.
 
-NumPy makes float32 or float64 of it beside a Python float, in ``where`` and in ``clip``; its ``nan_to_num`` sees no nan in it.
+NumPy makes float32 or float64 of it beside a Python float, in ``where`` and in ``clip``, and rounds a Python integer to it
+first. What sorts puts nan anywhere, and other elements then, too; ``nan_to_num`` sees no nan, and ``max``, ``min`` and
+comparisons warn of it.
 
 CuPy 14 knows the dtype, from ml_dtypes, beside NumPy 2.1.2 or later, and has most functions of single elements for it. By the
 sources of 14.2, and by what its functions say without a GPU of the types that they take (on a GPU none of this has been run):
@@ -27,23 +29,27 @@ _KEPT = frozenset({_bfloat16, dtypes.bool})
 """What a function of bfloat16 may be given besides: it says where, and has no digits."""
 
 
-def is_bfloat16(array: Any) -> bool:
-    """Whether that is an array's dtype, where there is one."""
-    return _bfloat16 is not None and array.dtype == _bfloat16
+def is_bfloat16(operand: Any) -> bool:
+    """Whether it is an array of that dtype."""
+    return _bfloat16 is not None and getattr(operand, "dtype", None) == _bfloat16
 
 
-def rounded(function: Callable[..., Any], array_type: Any) -> Callable[..., Any]:
-    """The function; the wider float that it makes of bfloat16, with masks and numbers, becomes bfloat16."""
+def rounded(function: Callable[..., Any], array_type: Any, counts: bool = False) -> Callable[..., Any]:
+    """The function; of bfloat16, masks and numbers, which are not rounded first, it gives bfloat16, rounded once.
+
+    Args:
+        counts: whether integers tell how, and are no operands.
+    """
     if _bfloat16 is None:
         return function
 
     def call(*operands: Any, **options: Any) -> Any:
-        result = function(*operands, **options)
-        if result.dtype in _WIDER and options.get("out") is None:
-            given = {x.dtype for x in operands if isinstance(x, array_type)}
-            if _bfloat16 in given and given <= _KEPT:
-                return result.astype(_bfloat16)
-        return result
+        given = [x.dtype for x in operands if isinstance(x, array_type)]
+        if _bfloat16 not in given:
+            return function(*operands, **options)
+        result = function(*(float(x) if type(x) is int and not counts else x for x in operands), **options)
+        is_wider = result.dtype in _WIDER and options.get("out") is None
+        return result.astype(_bfloat16) if is_wider and _KEPT.issuperset(given) else result
 
     return call
 

@@ -12,7 +12,7 @@ from .arguments import as_dim, check_tensor
 from .autocasting import in_float32
 from .elementwise import erfc, exp, logistic, sigmoid
 from .masking import keep
-from .pointwise import Unary
+from .pointwise import Unary, rounded_once
 from .powers import square
 from .rectifier import activate
 from .trigonometry import tanh
@@ -48,6 +48,7 @@ class Elu(Unary):
     def name(self) -> str:
         return self.called
 
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         xp = self.xp
@@ -127,6 +128,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 class Gelu(Unary):
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         xp = self.xp
@@ -152,6 +154,7 @@ class GeluTanh(Unary):
     def name(self) -> str:
         return "gelu"
 
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         xp = self.xp
@@ -192,6 +195,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 class Silu(Unary):
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         gate = logistic(self.backend, x, self.xp.empty_like(x))
@@ -220,6 +224,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 class Mish(Unary):
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         xp = self.xp
@@ -260,6 +265,7 @@ class Softplus(Unary):
         self.beta = beta
         self.threshold = threshold
 
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         xp = self.xp
@@ -299,6 +305,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 
 class Logsigmoid(Unary):
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         gap = log_of_gap(self.xp, x)

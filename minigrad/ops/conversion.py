@@ -8,7 +8,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import Device, backend_for, names_device
-from ..dtypes import FLOATING, result_dtype, scalar_dtype
+from ..dtypes import FLOATING, REDUCED, result_dtype, scalar_dtype
 from .arguments import as_optional_dtype, check_tensor
 
 __all__ = ["clone", "contiguous", "result_type", "to"]
@@ -105,7 +105,8 @@ class Copy(Operation):
 
     def forward(self, target: Any, source: Any, out: Any) -> Any:
         self.source_shape: tuple[int, ...] = getattr(source, "shape", ())
-        out[...] = source
+        may_be_large = type(source) is int and out.dtype in REDUCED  # ml_dtypes takes no integer beyond int64
+        out[...] = float(source) if may_be_large else source
         return out
 
     def backward(self, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:

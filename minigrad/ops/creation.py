@@ -9,7 +9,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import Device, backend_for, backend_of, by_array_type
-from ..dtypes import SUPPORTED, get_default_dtype, promote_types, scalar_dtype
+from ..dtypes import REDUCED, SUPPORTED, float64, get_default_dtype, promote_types, scalar_dtype
 from .arguments import as_optional_dtype
 
 __all__ = ["as_tensor", "from_dlpack", "from_numpy", "tensor"]
@@ -144,7 +144,8 @@ def _from_python(name: str, data: Any, dtype: Any) -> Any:
     if dtype is None:
         dtype = reduce(promote_types, dtypes) if dtypes else get_default_dtype()
     try:
-        return backend_for("cpu")[0].xp.array(data, dtype=dtype)
+        made_in = float64 if dtype in REDUCED else dtype  # ml_dtypes takes no integer beyond int64
+        return backend_for("cpu")[0].xp.array(data, dtype=made_in).astype(dtype, copy=False)
     except OverflowError as error:
         raise OverflowError(f"{name}: expected numbers that fit into {dtype} ({error})") from None
 

@@ -10,7 +10,7 @@ from ..autograd.modes import modes
 from ..dtypes import FLOATING, as_number, largest
 from .autocasting import in_float32
 from .masking import keep
-from .pointwise import Binary, Unary
+from .pointwise import Binary, Unary, rounded_once
 from .powers import square
 
 __all__ = ["exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "logaddexp", "nan_to_num", "sigmoid", "erf", "erfc"]
@@ -196,6 +196,7 @@ def logaddexp(input: Any, other: Any) -> Tensor:
 
 
 class Sigmoid(Unary):
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_output()
         return logistic(self.backend, x, self.result_for(x, out))

@@ -8,7 +8,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_for, backend_of
-from ..dtypes import float64, get_default_dtype, int64, scalar_dtype
+from ..dtypes import REDUCED, float64, get_default_dtype, int64, scalar_dtype
 from .arguments import as_integer, as_number, as_optional_dtype, as_sizes, check_tensor
 
 __all__ = [
@@ -95,6 +95,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     """
     sizes, value = as_sizes("full", (size,)), as_number("full", "fill_value", fill_value)
     dtype = as_optional_dtype("full", dtype) or scalar_dtype(value)
+    value = float(value) if dtype in REDUCED else value  # ml_dtypes takes no integer beyond int64
     return _made(lambda xp: xp.full(sizes, value, dtype), device, requires_grad)
 
 

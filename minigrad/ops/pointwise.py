@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation
 from ..backends import backend_of
-from ..dtypes import FLOATING, as_number, category, get_default_dtype, wrap_number
-from .broadcasting import sum_to
+from ..dtypes import FLOATING, REDUCED, as_number, category, float32, get_default_dtype, wrap_number
+from .broadcasting import rounded, sum_to
 from .conversion import broadcasts_to, cast, result_type
 
 _NUMBERS = (float, int)
+
+
+def rounded_once(forward: Any) -> Any:
+    """A forward of one array in several steps, which takes short floats in float32, and rounds their result."""
+
+    @functools.wraps(forward)
+    def rounding(self: Any, x: Any, out: Any = None) -> Any:
+        if x.dtype not in REDUCED:
+            return forward(self, x, out)
+        result = forward(self, x.astype(float32))
+        if out is None:
+            return rounded(self.backend, result, x.dtype)
+        with self.backend.quiet():
+            out[...] = result
+        return out
+
+    return rounding
 
 
 class Pointwise(Operation):

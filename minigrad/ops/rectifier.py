@@ -17,7 +17,7 @@ from .autocasting import in_reduced
 from .extrema import Clamp
 from .masking import keep, keep_positive
 from .normalization import Normalize, NormalizeRelu
-from .pointwise import Unary
+from .pointwise import Unary, rounded_once
 
 __all__ = [
     "hardsigmoid",
@@ -199,6 +199,7 @@ class LeakyRelu(Unary):
     def __init__(self, negative_slope: float):
         self.negative_slope = negative_slope
 
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         mask = x > 0
         if self.needs(0):
@@ -272,6 +273,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 class Hardsigmoid(Unary):
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         if self.needs(0):
             self.save_constant("inside", (x > -3) & (x < 3))
@@ -301,6 +303,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 class Hardswish(Unary):
+    @rounded_once
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_input(0)
         xp = self.xp

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...dtypes import REDUCED
-from ..bfloat16 import rounded
+from ..bfloat16 import is_bfloat16, rounded
 from .threads import even, for_each
 
 BLOCK = 1 << 18
@@ -128,13 +127,14 @@ def contiguous(x: np.ndarray) -> np.ndarray:
 
 def without_warning(comparison: np.ufunc) -> Callable[..., Any]:
     """The function; of nan in bfloat16, NumPy would warn."""
+    with_number = rounded(comparison, ARRAYS)
 
     def call(x: Any, y: Any) -> Any:
         array = y if type(x) in _NUMBERS else x
-        if array.dtype not in REDUCED:
+        if not is_bfloat16(array):
             return comparison(x, y)
         with np.errstate(invalid="ignore"):
-            return comparison(x, y)
+            return with_number(x, y)
 
     return call
 
@@ -151,7 +151,7 @@ def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
 
     def binary(x: Any, y: Any, out: Any = None) -> Any:
         array = y if type(x) in _NUMBERS else x
-        if type(x) is not type(y) and array.dtype in REDUCED:
+        if type(x) is not type(y) and is_bfloat16(array):
             return with_number(x, y, out=out)
         if type(array) is not np.ndarray or array.size < LARGE or array.dtype.kind != "f":
             return ufunc(x, y) if out is None else ufunc(x, y, out=out)

@@ -11,7 +11,9 @@ from .elementwise import ARRAYS, THREADED, add_up, join, threaded, without_warni
 
 WITH_NUMBERS = ("clip", "where", "floor_divide", "remainder", "fmod", "logaddexp", "arctan2", "hypot")
 """Functions that are called with an array and a Python number, besides those that have threads."""
-COMPARISONS = ("less", "less_equal", "greater", "greater_equal")
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+IN_FLOAT32 = ("sort", "argsort", "unique", "max", "min", "argmax", "argmin", "nan_to_num")
+"""Functions that NumPy has, but not for a bfloat16 that is nan."""
 
 
 class Namespace:
@@ -24,7 +26,8 @@ class Namespace:
             setattr(self, name, rounded(getattr(np, name), ARRAYS))
         for name in COMPARISONS:
             setattr(self, name, without_warning(getattr(np, name)))
-        self.nan_to_num = widened(np.nan_to_num)
+        for name in IN_FLOAT32:
+            setattr(self, name, widened(getattr(np, name)))
         self.true_divide = self.divide
         self.sum = add_up
         self.concatenate = join

@@ -49,7 +49,7 @@ class CPUPoolingKernels:
     def max_pool2d(
         self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, numbered: bool = True
     ) -> tuple[Any, Any]:
-        x = contiguous(channels_last(x))
+        dtype, x = x.dtype, contiguous(channels_last(wide(x)))
         windows = windows_over(x.shape[1:3], kernel_size, stride, padding, dilation)
         y = np.empty((len(x), *windows.output_size, x.shape[3]), x.dtype)
         numbers = np.empty(y.shape, tap_dtype(kernel_size)) if numbered else None
@@ -65,7 +65,7 @@ class CPUPoolingKernels:
                 _find_largest(planes, windows, here, numbers[block.images, block.rows])
 
         for_each(len(cuts), part)
-        return channels_first(y), None if numbers is None else channels_first(numbers)
+        return channels_first(y.astype(dtype, copy=False)), None if numbers is None else channels_first(numbers)
 
     def max_pool2d_grad(
         self,

@@ -27,7 +27,7 @@ class Namespace:
         reductions = Reductions(cupy, kernels)
         self.sum, self.mean = reductions.sum, reductions.mean
         for name in ("round", "tril", "triu"):
-            setattr(self, name, rounded(getattr(cupy, name), cupy.ndarray))
+            setattr(self, name, rounded(getattr(cupy, name), cupy.ndarray, counts=True))
         for name in ("argmax", "argmin", "argsort", "nan_to_num", "unique"):
             setattr(self, name, widened(getattr(cupy, name)))
 
