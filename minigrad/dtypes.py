@@ -33,7 +33,7 @@ int64 = long = np.dtype("int64")
 bool = np.dtype("bool")
 
 REDUCED: frozenset[np.dtype] = frozenset({float16})
-"""The floats of two bytes: what adds up, and what takes several steps, is computed in float32 and rounded once."""
+"""The floats of two bytes, of which sums, products, statistics and activations are computed in float32 and then rounded."""
 if ml_dtypes is not None:
     bfloat16 = np.dtype(ml_dtypes.bfloat16)
     REDUCED |= {bfloat16}

@@ -121,7 +121,7 @@ class NormalizeGrad(Operation):
         gradients = self.backend.normalize_grad(grad, x, self.axes, shaped, *self.statistics, self.eps, self.output_array)
         if weight is None:
             return gradients[0]
-        if gradients[1].shape != weight.shape:  # a view, which would have to be copied to become a parameter's gradient
+        if gradients[1].shape != weight.shape:  # only then: a view has to be copied to become a parameter's gradient
             gradients = (gradients[0], *(g.reshape(weight.shape) for g in gradients[1:]))
         return gradients
 
