@@ -43,7 +43,8 @@ def write(tensor: Tensor, operation: Operation, *others: Any) -> Tensor:
     name = f"{operation.name}_"
     recorded = modes.grad and any(isinstance(t, Tensor) and t.requires_grad for t in (tensor, *others))
     check_writable(tensor, name, recorded)
-    arrays = operation.gather(operation.fit(tensor, *others))
+    operation, inputs = operation.in_place(tensor, *others)
+    arrays = operation.gather(inputs)
     operation.target = tensor
     try:
         store(tensor, name, operation, arrays)

@@ -172,6 +172,10 @@ class Operation:
         """The inputs of the in-place form, checked and converted where the result has to fit into the target."""
         return (target, *others)
 
+    def in_place(self, target: Tensor, *others: Any) -> tuple[Operation, tuple[Any, ...]]:
+        """The operation that writes this one's result into the target, as a rule itself, and its inputs."""
+        return self, self.fit(target, *others)
+
     def record(self, backend: Any, edges: list[Any]) -> None:
         """Put the operation on the tape without running it: its output exists already."""
         self.backend, self.xp, self.edges = backend, backend.xp, edges

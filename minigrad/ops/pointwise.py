@@ -11,7 +11,7 @@ from ..autograd.operation import NOT_RECORDED, Operation
 from ..backends import backend_of
 from ..dtypes import FLOATING, REDUCED, as_number, category, float32, get_default_dtype, wrap_number
 from .broadcasting import rounded, sum_to
-from .conversion import broadcasts_to, cast, result_type
+from .conversion import Copy, broadcasts_to, cast, result_type
 
 _NUMBERS = (float, int)
 
@@ -135,6 +135,15 @@ class Binary(Pointwise):
             if len(b) > len(a) or not broadcasts_to(b, a):
                 raise RuntimeError(f"{self.name}_: expected an operand that broadcasts to {a}, got shape {b}")
         return target, other
+
+    def in_place(self, target: Tensor, *others: Any) -> tuple[Operation, tuple[Any, ...]]:
+        """Where the operand's dtype is wider than the target's, a copy of the result in that dtype: it is rounded once."""
+        inputs = self.fit(target, *others)
+        (other,) = others
+        if inputs[1] is other or self.computed_in(result_type(target, other)) == target.dtype:
+            return self, inputs
+        copy = Copy(self.name)
+        return copy, copy.fit(target, self.apply(target, other))
 
     def backward(self, grad: Tensor) -> Any:
         a = self.partial(grad, 0) if self.needs(0) else None

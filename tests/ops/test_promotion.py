@@ -118,3 +118,43 @@ def test_in_place(operation, target):
             actual = outcome(getattr(x, operation), other)[0]
             expected = outcome(getattr(t, operation), theirs)[0]
             assert actual == expected, f"{target}.{operation}({theirs!r})"
+
+
+@pytest.mark.parametrize("target", DTYPES)
+@pytest.mark.parametrize("operation", ["add_", "sub_", "mul_", "div_", "floor_divide_", "remainder_", "pow_"])
+def test_in_place_the_result_is_rounded_and_not_the_operand(operation, target):
+    for dtype in DTYPES:
+        if operation == "sub_" and dtype == "bool":
+            continue  # torch refuses bools on the right only
+        values, others = [100, 7, 53], [3.37, 2.6, 1.2] if operation == "pow_" else [301.37, 2.6, 257.2]
+        ours = minigrad.tensor(values).to(target), minigrad.tensor(others).to(dtype)
+        theirs = torch.tensor(values).to(getattr(torch, target)), torch.tensor(others).to(getattr(torch, dtype))
+        with np.errstate(all="ignore"):
+            expected = outcome(getattr(theirs[0], operation), theirs[1])
+            actual = outcome(getattr(ours[0], operation), ours[1])
+        assert actual[0] == expected[0]
+        if expected[0] != "error":
+            tolerance = 1e-6 if target in ("float32", "float64") else 0
+            np.testing.assert_allclose(actual[1], expected[1], rtol=tolerance, err_msg=f"{target}.{operation}({dtype})")
+
+
+@pytest.mark.parametrize("operation", ["add_", "sub_", "mul_", "div_", "pow_"])
+def test_in_place_with_a_wider_operand_has_torchs_gradients(operation):
+    def gradients(library):
+        x = library.tensor([1.5, 2.25, 3.0]).to(library.float16).requires_grad_()
+        y = library.tensor([1.001, 0.77, 1.3]).to(library.float64).requires_grad_()
+        z = x * 2
+        getattr(z[1:], operation)(y[1:])
+        z.sum().backward()
+        return x.grad, y.grad
+
+    for ours, theirs in zip(gradients(minigrad), gradients(torch)):
+        assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
+        np.testing.assert_allclose(ours.tolist(), theirs.tolist(), rtol=2e-3)
+
+
+def test_in_place_with_a_wider_operand_writes_nothing_where_the_result_does_not_fit():
+    x = minigrad.ones(2, dtype=minigrad.float16)
+    with pytest.raises(RuntimeError, match="sub_"):
+        x.sub_(minigrad.ones(3, dtype=minigrad.float64))
+    assert x.tolist() == [1.0, 1.0]
