@@ -13,13 +13,17 @@ from tests.floats import FLOATS
 
 cpu, _ = backend_for("cpu")
 GENERIC = {name: getattr(Backend, name) for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")}
-LAYOUTS = ("channels last", "channels first", "gaps")
+LAYOUTS = ("channels last", "channels first", "gaps", "odd steps")
 
 
 def in_layout(array, layout):
     """The same values of (N, C, H, W) in memory of another order."""
-    if layout == "channels last":
-        return array.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+    if layout in ("channels last", "odd steps"):
+        lying = array.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+        if layout == "odd steps":  # of a dim of one, whose step NumPy leaves as it happens to be
+            steps = [step if n > 1 else 3 * array.itemsize for n, step in zip(lying.shape, lying.strides)]
+            return np.lib.stride_tricks.as_strided(lying, strides=steps)
+        return lying
     if layout == "gaps":
         spread = np.full([2 * n for n in array.shape], np.nan, array.dtype)
         spread[::2, ::2, ::2, ::2] = array
@@ -105,6 +109,10 @@ NAMED = {
     "3 x 3": ((2, 8, 9, 7), (6, 8, 3, 3), (ONE, ((1, 1), (1, 1)), ONE, 1)),
     "pointwise": ((2, 8, 5, 6), (4, 8, 1, 1), (ONE, NO_PADDING, ONE, 1)),
     "pointwise with a stride": ((2, 8, 5, 6), (4, 8, 1, 1), ((2, 2), NO_PADDING, ONE, 1)),
+    "one pixel with a stride": ((2, 8, 1, 1), (4, 8, 1, 1), ((2, 2), NO_PADDING, ONE, 1)),
+    "one column": ((2, 8, 9, 1), (4, 8, 3, 1), (ONE, NO_PADDING, ONE, 1)),
+    "one column, many rows": ((8, 48, 400, 1), (8, 48, 3, 1), (ONE, NO_PADDING, ONE, 1)),
+    "one row": ((2, 8, 1, 9), (4, 8, 1, 3), (ONE, NO_PADDING, ONE, 1)),
     "stem": ((1, 3, 23, 21), (8, 3, 7, 7), ((2, 2), ((3, 3), (3, 3)), ONE, 1)),
     "depthwise": ((2, 8, 9, 7), (8, 1, 3, 3), (ONE, ((1, 1), (1, 1)), ONE, 8)),
     "depthwise with a stride": ((2, 8, 9, 7), (8, 1, 3, 3), ((2, 1), ((1, 0), (2, 1)), (1, 2), 8)),

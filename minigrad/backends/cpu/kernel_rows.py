@@ -96,7 +96,7 @@ def _copy_runs(x: np.ndarray, columns: Axis, images: slice, lines: slice, runs: 
     if start < end:
         shape = (*runs.shape[:2], end - start)
         offset = images.start * image + lines.start * line + (start * columns.stride - columns.before) * pixel
-        found = np.ndarray(shape, runs_of(columns.taps * pixel), x, offset, (image, line, columns.stride * pixel))
+        found = np.ndarray(shape, runs_of(columns.taps * C * x.itemsize), x, offset, (image, line, columns.stride * pixel))
         np.copyto(runs.view(found.dtype)[:, :, start:end, 0], found)
     for i in (*range(start), *range(max(start, end), columns.windows)):
         leftmost = i * columns.stride - columns.before

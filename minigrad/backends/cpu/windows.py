@@ -207,7 +207,8 @@ def view_of_runs(x: np.ndarray, windows: Windows, block: Block) -> np.ndarray:
     number, height = block.images.stop - block.images.start, block.rows.stop - block.rows.start
     start = block.images.start * image + block.rows.start * rows.stride * line
     strides = (image, rows.stride * line, columns.stride * pixel, rows.dilation * line)
-    return np.ndarray((number, height, columns.windows, rows.taps), runs_of(columns.taps * pixel), x, start, strides)
+    run = columns.taps * x.shape[3] * x.itemsize  # not `pixel`: of a single one the step is arbitrary
+    return np.ndarray((number, height, columns.windows, rows.taps), runs_of(run), x, start, strides)
 
 
 @lru_cache(1024)
