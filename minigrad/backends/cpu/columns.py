@@ -12,7 +12,6 @@ All functions below the first two work on planes that ``windows.padded`` made.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from .blas import Panels, has_small_kernels, product, sum_of_tiles, sums_of_products
 from .elementwise import add_to_rows, contiguous, copy
 from .kernel_rows import correlate_by_rows, weight_grad_by_rows
-from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS
+from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS, joined_pixels, pixels_of_way
 from .threads import for_each, scratch, sum_in_slices
 from .windows import Block, Windows, as_runs, blocks, each_tap, padded, view, view_of_runs
 
@@ -28,8 +27,6 @@ GROUP = 1 << 23
 """The bytes of the columns that are laid out before a product, where the weights are heavy."""
 JOINED = 16
 """The channels up to which groups are joined."""
-ENOUGH, ENOUGH_PACKED = 32, 12
-"""The columns of a product from which pixels are not joined."""
 
 
 def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups: int, way: str, y: np.ndarray) -> None:
@@ -37,8 +34,7 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
     x, windows = (contiguous(x), windows) if way == ROWS else padded(x, windows)
     O = len(w)  # noqa: E741
     if way in (ROWS, WINDOWS):
-        few = way == ROWS and not has_small_kernels(x.dtype)  # long runs, which BLAS packs: wider ones cost more than they gain
-        pixels = joined_pixels(windows, O, ENOUGH_PACKED if few else ENOUGH)
+        pixels = pixels_of_way(way, windows, O, has_small_kernels(x.dtype))
         if pixels > 1:
             w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
             bias = None if bias is None else np.tile(bias, pixels)
@@ -79,16 +75,6 @@ def _as_weight(dw: np.ndarray, kernel_size: tuple[int, int]) -> np.ndarray:
 
 
 # --- joined pixels ------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(1024)
-def joined_pixels(windows: Windows, O: int, least: int = ENOUGH) -> int:  # noqa: E741
-    """How many neighbouring pixels are computed as one: as few as give the product columns enough, where that can be."""
-    columns = windows.columns
-    if columns.dilation > 1 or windows.kernel_size == (1, 1):
-        return 1
-    fitting = (n for n in range(1, 9) if columns.windows % n == 0 and least <= n * O <= 3 * least // 2)
-    return 1 if least <= O else next(fitting, 1)
 
 
 def _joined(windows: Windows, pixels: int) -> Windows:

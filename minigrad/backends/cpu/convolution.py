@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..generic.windows import Padding, Pair
-from . import columns, flat_weights, plan, winograd, winograd_1d
+from . import banded, columns, flat_weights, plan, winograd, winograd_1d
 from .blas import product
 from .elementwise import add_to_rows, contiguous, copy
 from .windows import Windows, channels_first, channels_last, wide, windows_over
@@ -100,14 +100,15 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
 def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
     """The gradient by the input (N, H, W, C) from the output's (N, OH, OW, OC)."""
     OC, CG, KH, KW = w.shape
-    if plan.weights_outweigh(windows, len(dy), CG, OC, groups, dy.itemsize):
-        return flat_weights.input_grad(contiguous(dy), w, windows)
+    way = plan.way_of_input_grad(windows, len(dy), CG, OC, groups, dy.itemsize)
+    if way in (plan.FLAT, plan.BANDED):
+        return (flat_weights if way == plan.FLAT else banded).input_grad(contiguous(dy), w, windows)
     stride = windows.rows.stride, windows.columns.stride
     size = windows.rows.size, windows.columns.size
     if stride == (1, 1):
         back, _ = plan.opposite(windows, (0, 0))
         assert back is not None
-        if plan.way_of(back, len(dy), OC, CG, groups, dy.itemsize) == plan.WINOGRAD:
+        if way == plan.WINOGRAD:
             return winograd.correlate(dy, w, None, (back.rows.before, back.columns.before), size, True)
         return correlate(dy, _turned(w, groups), None, back, groups)
     turned = _turned(w, groups)

@@ -32,6 +32,8 @@ FLAT = "flat"
 """Windows in the order of the weights, which are too many to be copied (flat_weights.py)."""
 DEPTHWISE = "depthwise"
 """A multiplication for every element of the kernel."""
+BANDED = "banded"
+"""For the gradient by the input: whole rows of the output's gradient, with banded weights (banded.py)."""
 
 
 class Limits(NamedTuple):
@@ -71,6 +73,14 @@ OUTWEIGH = 2.5
 """The output channels for every window, from which the weights are not copied."""
 EDGES = 0.3
 """The zeros around a row, over its windows, up to which it does: runs with zeros are copied in pieces."""
+ENOUGH, ENOUGH_PACKED = 32, 12
+"""The columns of a product from which pixels are not joined; the second where BLAS packs long runs: wider ones cost more than
+they gain."""
+FEWER = 0.8
+"""The multiplications with banded weights, over those of windows, up to which they are taken: as a rule they take that share of
+the time, or less."""
+BAND = 1 << 20
+"""The bytes up to which banded weights stay in the cache."""
 
 _algorithm = "auto"
 
@@ -131,6 +141,46 @@ def weights_outweigh(windows: Windows, images: int, CG: int, OC: int, groups: in
     return groups == 1 and heavy and 0 < OUTWEIGH * images * OH * OW <= OC
 
 
+def way_of_input_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
+    """How to compute the gradient by the input; with a larger stride than 1, how to do so for the first phase."""
+    if weights_outweigh(windows, images, CG, OC, groups, itemsize):
+        return FLAT
+    back, _ = opposite(windows, (0, 0))
+    if back is None:  # nothing of the first phase is in a window
+        return WINDOWS
+    way = way_of(back, images, OC // groups, CG * groups, groups, itemsize)
+    if way in (WINDOWS, ROWS) and banded_pays(windows, back, way, CG, OC, itemsize, has_small_kernels(np.float32)):
+        return BANDED
+    return way
+
+
+@lru_cache(1024)
+def banded_pays(windows: Windows, back: Windows, way: str, C: int, OC: int, itemsize: int, small_kernels: bool) -> bool:
+    """Whether whole rows take fewer multiplications than the windows over the output, of which many lie over its edges."""
+    if any(axis.stride > 1 for axis in windows):
+        return False
+    (OH, OW), width = windows.output_size, windows.reach[1]
+    taps = windows.columns.taps + pixels_of_way(way, back, C, small_kernels) - 1
+    if OH * OW * width > FEWER * windows.rows.size * windows.columns.size * taps:
+        return False
+    return OW * OC * windows.rows.taps * width * C * itemsize <= BAND
+
+
+def pixels_of_way(way: str, windows: Windows, O: int, small_kernels: bool) -> int:  # noqa: E741
+    """How many neighbouring pixels are joined for ``WINDOWS`` or ``ROWS``."""
+    return joined_pixels(windows, O, ENOUGH_PACKED if way == ROWS and not small_kernels else ENOUGH)
+
+
+@lru_cache(1024)
+def joined_pixels(windows: Windows, O: int, least: int = ENOUGH) -> int:  # noqa: E741
+    """How many neighbouring pixels are computed as one: as few as give the product columns enough, where that can be."""
+    columns = windows.columns
+    if columns.dilation > 1 or windows.kernel_size == (1, 1):
+        return 1
+    fitting = (n for n in range(1, 9) if columns.windows % n == 0 and least <= n * O <= 3 * least // 2)
+    return 1 if least <= O else next(fitting, 1)
+
+
 class ConvPlan(NamedTuple):
     """Which way each kernel of a convolution goes."""
 
@@ -172,11 +222,8 @@ def conv_plan(
     N, _, H, W = input_shape
     OC, CG, KH, KW = weight_shape
     windows = windows_over((H, W), (KH, KW), stride, padding, dilation)
-    forward = way_of(windows, N, CG, OC, groups, itemsize)
-    back, _ = opposite(windows, (0, 0))
-    assert back is not None  # the first phase has the first tap, or the padding is larger than the kernel
-    input_grad = FLAT if forward == FLAT else way_of(back, N, OC // groups, CG * groups, groups, itemsize)
-    return ConvPlan(forward, input_grad, way_of_weight_grad(windows, N, CG, OC, groups, itemsize))
+    sizes = N, CG, OC, groups, itemsize
+    return ConvPlan(way_of(windows, *sizes), way_of_input_grad(windows, *sizes), way_of_weight_grad(windows, *sizes))
 
 
 @lru_cache(4096)
