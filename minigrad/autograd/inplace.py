@@ -45,6 +45,9 @@ def write(tensor: Tensor, operation: Operation, *others: Any) -> Tensor:
     check_writable(tensor, name, recorded)
     operation, inputs = operation.in_place(tensor, *others)
     arrays = operation.gather(inputs)
+    backend, target = operation.backend, tensor.array
+    # x += x.T: what is written must not be read again
+    arrays = [array.copy() if type(array) is type(target) and backend.meets(array, target) else array for array in arrays]
     operation.target = tensor
     try:
         store(tensor, name, operation, arrays)

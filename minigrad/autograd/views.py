@@ -69,7 +69,11 @@ def refresh(tensor: Tensor) -> None:
     if view.count == count:
         return
     view.count = count
-    if view.in_no_grad or not view.base._requires_grad:
+    if view.in_no_grad:
+        return
+    if not view.base._requires_grad:
+        if tensor.node is not None:  # the base has been detached since
+            tensor.node, tensor._requires_grad = None, False
         return
     grad, modes.grad = modes.grad, True
     try:

@@ -105,6 +105,23 @@ class Backend(
         """Where the array's first element lies in memory: two arrays over the same memory tell it by this."""
         raise NotImplementedError(f"{type(self).__name__}.address")
 
+    def meets(self, array: Any, other: Any) -> bool:
+        """Whether two arrays may have memory in common, other than element by element: whether the bytes they span overlap."""
+        if array is other or (array.base is None and other.base is None):
+            return False
+        start, end = self._span(array)
+        first, last = self._span(other)
+        alike = start == first and array.strides == other.strides and array.shape == other.shape
+        return start < last and first < end and not alike
+
+    def _span(self, array: Any) -> tuple[int, int]:
+        """From which address up to which one an array's elements lie."""
+        first = last = self.address(array)
+        for size, step in zip(array.shape, array.strides):
+            reach = (size - 1) * step
+            first, last = (first + reach, last) if step < 0 else (first, last + reach)
+        return first, last + array.itemsize if array.size else first
+
     def owns_memory(self, array: Any) -> bool:
         """Whether the array is not a view of another one."""
         return array.base is None

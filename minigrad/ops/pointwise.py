@@ -108,7 +108,7 @@ class Binary(Pointwise):
             return Operation.gather(self, inputs)
         self.backend = backend = backend_of(x)
         self.xp = backend.xp
-        if (a._requires_grad or b._requires_grad) and modes.grad:
+        if (a._requires_grad or b._requires_grad) and modes.grad and self.differentiable:
             self.inputs = inputs
             self.edges = (
                 None if not a._requires_grad else a if a.node is None else a.node,

@@ -486,6 +486,28 @@ def write_of_floats_into_integers(t, x, w):
     t.tensor([1, 2, 3]).add_(w)
 
 
+# --- operands that share the target's memory ---------------------------------------------------------------------------
+
+SHARING = {
+    "transposed": lambda x: (x, x.T),
+    "shifted": lambda x: (x[1:], x[:-1]),
+    "shifted back": lambda x: (x[:-1], x[1:]),
+    "one row": lambda x: (x, x[:1]),
+}
+
+
+@pytest.mark.parametrize("size", [6, 600])  # threads share the work on large ones
+@pytest.mark.parametrize("operation", ["add_", "sub_", "mul_", "div_", "remainder_", "pow_", "copy_", "lerp_"])
+@pytest.mark.parametrize("sharing", SHARING)
+def test_an_operand_that_shares_memory_is_read_before_it_is_written_to(sharing, operation, size):
+    values = np.random.default_rng(0).uniform(0.5, 1.5, (size, size))
+    more = (0.25,) if operation == "lerp_" else ()
+    target, operand = SHARING[sharing](tensor(values))
+    expected = getattr(target.clone(), operation)(operand.clone(), *more)
+    getattr(target, operation)(operand, *more)
+    np.testing.assert_array_equal(target.numpy(), expected.numpy())
+
+
 # --- the checks --------------------------------------------------------------------------------------------------------
 
 
@@ -626,6 +648,26 @@ def test_views_follow_at_their_next_use():
     base.add_(x[0])
     assert part.requires_grad
     assert not part.is_leaf
+
+
+def test_views_of_a_detached_base_follow_its_next_write():
+    x = tensor([1.0, 2.0, 3.0], requires_grad=True)
+    base = x * 2
+    view = base[:2]
+    base.detach_()
+    assert view.requires_grad
+    base.fill_(5.0)
+    assert not view.requires_grad and view.grad_fn is None
+    (view * x[:2]).sum().backward()
+    assert x.grad.tolist() == [5.0, 5.0, 0.0]
+
+
+def test_a_leaf_view_stays_one_when_its_base_is_written_to():
+    view = minigrad.zeros(3)[:2].requires_grad_()
+    with minigrad.no_grad():
+        view._base.fill_(2.0)
+    (view * view).sum().backward()
+    assert view.grad.tolist() == [4.0, 4.0]
 
 
 def test_a_leaf_view_becomes_a_result():

@@ -247,3 +247,12 @@ def test_nan_to_num_replaces_by_the_dtypes_limits():
 
 def test_halves_are_rounded_to_even():
     assert minigrad.round(tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])).tolist() == [-2, -2, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "isclose"])
+def test_comparisons_are_not_recorded(name):
+    for a, b in ((tensor([1.0, 2.0]), tensor([0.0, 3.0], requires_grad=True)), (tensor([1.0], requires_grad=True), 2.0)):
+        if name.startswith(("logical", "isclose")) and not isinstance(b, Tensor):
+            continue
+        result = getattr(minigrad, name)(a, b)
+        assert not result.requires_grad and result.grad_fn is None

@@ -86,6 +86,9 @@ class MetaBackend(Backend):
     def address(self, array: Any) -> int:
         return 0
 
+    def meets(self, array: Any, other: Any) -> bool:
+        return False
+
     # --- convolution --------------------------------------------------------------------------------------------------------
 
     def conv2d(self, x: Any, w: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> MetaArray:
