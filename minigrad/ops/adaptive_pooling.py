@@ -1,8 +1,8 @@
 """Adaptive pooling: as many windows as the output is to have elements, whatever the size of the input.
 
 Window ``i`` of ``n`` over ``size`` elements goes from ``floor(i · size / n)`` to ``ceil((i + 1) · size / n)``. If ``n`` divides
-``size``, this is ordinary pooling. If not, the windows differ in size: the average is then a product with a matrix of
-weights, and for the maximum the rows are laid out anew so that all windows have one size and do not overlap.
+``size``, this is ordinary pooling. If not, the windows differ in size: rows and columns are then laid out anew so that all
+windows have one size and do not overlap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..autograd.operation import wrap
 from .arguments import as_integer
 from .creation import tensor
 from .gathering import index_select
-from .linalg import Matmul
+from .padding import pad
 from .pooling import AvgPool2d, MaxPool2d, window_places
 from .windows import as_batch, as_given, check_planes
 
@@ -64,12 +64,20 @@ def _adaptive_average(input: Tensor, dims: int, size: tuple[int, ...]) -> Tensor
     N, C, H, W = batch.shape
     OH, OW = size if dims == 2 else (1, *size)
     if H % OH == 0 and W % OW == 0:
-        kernel = (H // OH, W // OW)
-        return as_given(AvgPool2d(kernel, kernel, _NO_PADDING, kernel[0] * kernel[1]).apply(batch), input, dims)
-    planes = batch.permute(0, 2, 3, 1)  # (N, H, W, C)
-    rows = Matmul().apply(_averages(H, OH, input), planes.reshape(N, H, W * C))
-    both = Matmul().apply(_averages(W, OW, input), rows.reshape(N, OH, W, C))
-    return as_given(both.permute(0, 3, 1, 2), input, dims)
+        window = (H // OH, W // OW)
+        return as_given(AvgPool2d(window, window, _NO_PADDING, window[0] * window[1]).apply(batch), input, dims)
+    longest, lengths = [0, 0], []
+    for i, (windows, elements) in enumerate(((OH, H), (OW, W))):
+        bounds = _bounds(elements, windows)
+        lengths.append([stop - start for start, stop in bounds])
+        longest[i] = max(lengths[i])
+        # A shorter window has a zero after its elements: they are the elements that are not there, at the place ``elements``.
+        source = [start + k if start + k < stop else elements for start, stop in bounds for k in range(longest[i])]
+        if source != list(range(elements)):
+            batch = pad(batch, (0, 0, 0, 1) if i == 0 else (0, 1))
+            batch = index_select(batch, 2 + i, tensor(source, device=input.device))
+    window = (longest[0], longest[1])
+    return as_given(AvgPool2d(window, window, _NO_PADDING, tuple(lengths)).apply(batch), input, dims)
 
 
 def adaptive_max_pool2d(
@@ -132,11 +140,3 @@ def _sizes(name: str, output_size: Any, size: tuple[int, ...]) -> tuple[int, ...
 def _bounds(size: int, windows: int) -> list[tuple[int, int]]:
     """Where each window begins and ends."""
     return [(i * size // windows, -(-(i + 1) * size // windows)) for i in range(windows)]
-
-
-def _averages(size: int, windows: int, like: Tensor) -> Tensor:
-    """The matrix (windows, size) that takes every window's average."""
-    rows = []
-    for start, stop in _bounds(size, windows):
-        rows.append([1 / (stop - start) if start <= k < stop else 0.0 for k in range(size)])
-    return tensor(rows, dtype=like.dtype, device=like.device)

@@ -38,6 +38,8 @@ class CrossEntropy(Operation):
         if not self.mean:
             return loss
         mean, count = self.backend.mean_of_losses(loss, target, weight, self.settings[0])
+        if type(count) not in (int, float):
+            count = self.xp.where(count == 0, 1, count)  # if nothing counts, the mean is nan, and its gradient 0
         self.save_constant("count", count)
         return mean
 
@@ -155,7 +157,7 @@ def _soft_cross_entropy(
     if weight is not None:
         shares = shares * weight.reshape((-1,) + (1,) * (input.ndim - dim - 1))
     loss = -(shares * log_softmax(input, dim)).sum(dim)
-    return loss.sum() / max(loss.numel(), 1) if reduction == "mean" else reduced(loss, reduction)
+    return reduced(loss, reduction)
 
 
 def nll_loss(
@@ -305,6 +307,8 @@ def _weighted_mean(
     backend = backend_of(loss.array)
     wide = accumulated_in(loss.dtype)
     total = backend.xp.sum(backend.class_weights(classes.array, None if weight is None else weight.array, ignore_index, wide))
-    # The plain mean times a correction near 1: in float16 the sum itself might overflow. The mean of nothing is nan.
-    correction = loss.numel() / backend.xp.where(total == 0, float("nan"), total)
-    return loss.mean() * wrap(backend.xp.asarray(correction).astype(loss.dtype))
+    # The plain mean times a correction near 1: in float16 the sum itself might overflow.
+    correction = loss.numel() / backend.xp.where(total == 0, 1, total)
+    mean = loss.mean() * wrap(backend.xp.asarray(correction).astype(loss.dtype))
+    # the mean of nothing is nan, and its gradient 0
+    return mean + wrap(backend.xp.where(total == 0, float("nan"), 0.0).astype(loss.dtype))

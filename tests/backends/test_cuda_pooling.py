@@ -101,12 +101,14 @@ def test_windows_of_many_elements_are_numbered(gpu, C):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("C", [1, 8])
 def test_equal_elements_infinities_and_nan(gpu, C, dtype):
-    """Of equal elements the first is the one; nan is larger than all, and the first nan is the one."""
+    """Of equal elements the first is the one, never the padding; nan is larger than all, and the first nan is the one."""
     random = np.random.default_rng(0)
-    x = random.choice(np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, np.nan]), (3, C, 9, 8)).astype(dtype)
-    for geometry in (
-        ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
-        ((3, 2), (1, 1), ((1, 1), (1, 1)), (1, 2)),
+    mixed = random.choice(np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, np.nan]), (3, C, 9, 8)).astype(dtype)
+    low = np.full_like(mixed, -np.inf)
+    for x, geometry in (
+        (mixed, ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))),
+        (mixed, ((3, 2), (1, 1), ((1, 1), (1, 1)), (1, 2))),
+        (low, ((3, 2), (1, 1), ((1, 1), (1, 1)), (1, 2))),
     ):
         values, taps = gpu.max_pool2d(FakeArray(x), *geometry)
         wanted, wanted_taps = Backend.max_pool2d(cpu, x.astype("float64"), *geometry)

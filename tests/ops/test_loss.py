@@ -78,8 +78,13 @@ def test_nothing_but_ignored_targets():
     x, target = minigrad.ones(2, 3, requires_grad=True), minigrad.tensor([-100, -100])
     assert F.cross_entropy(x, target, reduction="none").tolist() == [0, 0]
     assert F.cross_entropy(x, target, reduction="sum").item() == 0
-    assert np.isnan(F.cross_entropy(x, target).item())
-    assert np.isnan(F.nll_loss(x, target).item())
+    for loss in (F.cross_entropy(x, target), F.nll_loss(x, target), F.cross_entropy(x, target, label_smoothing=0.1)):
+        assert np.isnan(loss.item())
+        (dx,) = autograd.grad(loss, x, create_graph=True)
+        assert (dx == 0).all()
+        if dx.requires_grad:
+            assert (autograd.grad(dx.sum(), x)[0] == 0).all()
+    assert np.isnan(F.cross_entropy(minigrad.zeros(0, 3), minigrad.zeros(0, 3)).item())  # probabilities
 
 
 def test_ignored_places_have_no_gradient():

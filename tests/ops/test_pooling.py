@@ -59,3 +59,25 @@ def test_average_of_halves_is_summed_in_float32():
     x = minigrad.full((1, 1, 64, 64), 100.0, dtype="float16")
     for average in (F.avg_pool2d(x, 64), F.adaptive_avg_pool2d(x, 1)):
         assert average.tolist() == [[[[100]]]]
+
+
+def test_average_of_windows_of_several_sizes_keeps_infinities_where_they_are():
+    x = np.ones((1, 1, 2, 4))
+    x[0, 0, 0, 0] = np.inf
+    assert F.adaptive_avg_pool2d(minigrad.tensor(x), (2, 3)).flatten().tolist() == [np.inf, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [((2, 2), (2, 2), (1, 1)), ((3, 2), (1, 3), (1, 0)), ((1, 3), (2, 1), (0, 1))]
+)
+def test_the_largest_among_infinities_and_nan(kernel, stride, padding):
+    """The padding is never it, and nan always is."""
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).choice([-np.inf, np.nan, 1.0, 2.0], p=[0.7, 0.1, 0.1, 0.1], size=(4, 3, 6, 7))
+    values, places = F.max_pool2d(minigrad.tensor(x), kernel, stride, padding, return_indices=True)
+    expected, theirs = torch.nn.functional.max_pool2d(torch.tensor(x), kernel, stride, padding, return_indices=True)
+    np.testing.assert_array_equal(values.numpy(), expected.numpy())
+    found = np.take_along_axis(x.reshape(4, 3, -1), places.numpy().reshape(4, 3, -1), 2).reshape(expected.shape)
+    np.testing.assert_array_equal(found, expected.numpy())
+    compared = ~np.isnan(expected.numpy())
+    np.testing.assert_array_equal(places.numpy()[compared], theirs.numpy()[compared])

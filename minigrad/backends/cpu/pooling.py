@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..generic.pooling import tap_dtype
+from ..generic.pooling import PoolingKernels, tap_dtype
 from ..generic.windows import Padding, Pair
 from .elementwise import LARGE, contiguous
 from .threads import for_each
@@ -43,17 +43,18 @@ from .windows import (
 )
 
 
-class CPUPoolingKernels:
+class CPUPoolingKernels(PoolingKernels):
     """The kernels of ``generic/pooling.py``."""
 
     def max_pool2d(
         self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, numbered: bool = True
     ) -> tuple[Any, Any]:
-        dtype, x = x.dtype, contiguous(channels_last(wide(x)))
+        given, dtype, x = x, x.dtype, contiguous(channels_last(wide(x)))
         windows = windows_over(x.shape[1:3], kernel_size, stride, padding, dilation)
         y = np.empty((len(x), *windows.output_size, x.shape[3]), x.dtype)
         numbers = np.empty(y.shape, tap_dtype(kernel_size)) if numbered else None
         cuts = _cuts(y)
+        comparable = np.ones(len(cuts), np.bool_)
 
         def part(i: int) -> None:
             block = cuts[i]
@@ -63,8 +64,11 @@ class CPUPoolingKernels:
                 _largest(planes, windows, here)
             else:
                 _find_largest(planes, windows, here, numbers[block.images, block.rows])
+                comparable[i] = here.min() > -np.inf  # it is nan if any is
 
         for_each(len(cuts), part)
+        if not comparable.all():
+            return super().max_pool2d(given, kernel_size, stride, padding, dilation)
         return channels_first(y.astype(dtype, copy=False)), None if numbers is None else channels_first(numbers)
 
     def max_pool2d_grad(

@@ -17,13 +17,17 @@ class PoolingKernels(WindowKernels):
     def max_pool2d(
         self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, numbered: bool = True
     ) -> tuple[Any, Any]:
-        """The largest elements (N, C, OH, OW), and their numbers in their windows; the first one if several are equal.
+        """The largest elements (N, C, OH, OW), and their numbers in their windows; the first one if several are equal, or nan.
 
         A backend may leave the numbers out, and return None for them, unless they are wanted.
         """
-        windows = self._flat_windows(x, kernel_size, stride, padding, dilation, -float("inf"))
+        geometry = kernel_size, stride, padding, dilation
+        windows = self._flat_windows(x, *geometry, -float("inf"))
         taps = self.xp.argmax(windows, axis=3)  # (N, OH, OW, C)
         values = self.xp.take_along_axis(windows, taps[:, :, :, None], axis=3)[:, :, :, 0]
+        # where all elements are -inf the padding is as large as they are, and does not count
+        inside = self._flat_windows(self.xp.ones((1, 1, *x.shape[2:]), x.dtype), *geometry, 0)
+        taps = self.xp.where(values == -float("inf"), self.xp.argmax(inside, axis=3), taps)
         taps = taps.astype(tap_dtype(kernel_size))
         return values.transpose(0, 3, 1, 2), taps.transpose(0, 3, 1, 2)
 

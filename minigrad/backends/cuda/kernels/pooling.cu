@@ -55,8 +55,10 @@ __device__ inline void max_pool(const T* __restrict__ x, T* __restrict__ y, unsi
         const int n = line / rows.windows, row = line % rows.windows;
         A largest[WIDTH];
         int tap[WIDTH];
-        for (int k = 0; k < WIDTH; k++) largest[k] = -infinity(), tap[k] = 0;
         const Span down = rows.taps_inside(row);
+        const bool any = down.first < down.end && across.first < across.end;
+        const int first = any ? down.first * columns.taps + across.first : 0;  // the padding is never the largest
+        for (int k = 0; k < WIDTH; k++) largest[k] = -infinity(), tap[k] = first;
         for (int u = down.first; u < down.end; u++) {
             const T* source = x + ((long long)n * rows.size + rows.at(row, u)) * columns.size * C + channel;
 #pragma unroll 4
