@@ -6,6 +6,7 @@ time that somebody asks for them, so that CuPy is imported by no one who does no
 
 from __future__ import annotations
 
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,7 @@ from .cpu import CPUBackend
 _WHEN_ASKED_FOR = {"cuda": "CUDABackend", "meta": "MetaBackend"}
 _by_name: dict[str, Backend] = {}
 by_array_type: dict[type, Backend] = {}
+_registering = threading.Lock()
 
 
 def register(backend: Backend) -> None:
@@ -25,8 +27,8 @@ def register(backend: Backend) -> None:
     """
     if backend.name in _by_name or backend.array_type in by_array_type:
         raise ValueError(f"register: a backend named {backend.name!r} or with {backend.array_type} is there already")
-    _by_name[backend.name] = backend
     by_array_type[backend.array_type] = backend
+    _by_name[backend.name] = backend  # by which other threads see that it is there
 
 
 def unregister(name: str) -> None:
@@ -56,7 +58,9 @@ def backend_for(device: Any) -> tuple[Backend, Device]:
     if device.type not in _by_name:
         if device.type not in _WHEN_ASKED_FOR:
             raise ValueError(f"device: expected one of {', '.join(sorted({*_by_name, *_WHEN_ASKED_FOR}))}, got {device.type!r}")
-        register(getattr(import_module(f".{device.type}", __name__), _WHEN_ASKED_FOR[device.type])())
+        with _registering:
+            if device.type not in _by_name:
+                register(getattr(import_module(f".{device.type}", __name__), _WHEN_ASKED_FOR[device.type])())
     backend = _by_name[device.type]
     return backend, backend.resolve(device)
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigrad.cpu
 from minigrad.backends import backend_for
 from minigrad.backends.base import Backend
 from minigrad.backends.cpu import windows
@@ -130,6 +131,24 @@ NAMED = {
 @pytest.mark.parametrize("name", NAMED)
 def test_named_geometries(name, layout, dtype):
     check(*NAMED[name], layout, dtype)
+
+
+def test_a_stride_far_beyond_the_image_costs_nothing():
+    x = minigrad.ones(1, 1, 4, 4, requires_grad=True)
+    minigrad.nn.functional.conv2d(x, minigrad.ones(1, 1, 3, 3), stride=10**9).sum().backward()
+    expected = np.zeros((4, 4))
+    expected[:3, :3] = 1
+    np.testing.assert_array_equal(x.grad.numpy()[0, 0], expected)
+
+
+def test_the_plan_of_an_input_gradient_is_that_of_the_first_phase_there_is():
+    def way(x, w, **options):
+        return minigrad.cpu.conv_plan(x, w, **options).input_grad
+
+    around = {"stride": (2, 2), "padding": ((1, 1), (1, 1))}
+    assert way((3, 4, 16, 16), (8, 4, 3, 3), dilation=(2, 2), **around) == "windows"  # elements 1, 3, … only
+    assert way((3, 4, 16, 16), (8, 4, 1, 1), **around) == "windows"
+    assert way((3, 4, 1, 1), (8, 4, 1, 1), **around) == "windows"  # the windows lie over the padding
 
 
 def test_generic_agrees_with_the_definition():

@@ -8,7 +8,8 @@ import platform
 import numpy as np
 import pytest
 
-from minigrad.backends.cpu import memory
+import minigrad
+from minigrad.backends.cpu import memory, threads
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,28 @@ def test_freed_memory_is_kept_and_given_back():
     assert before["allocated"] - after["allocated"] >= 0.99 * 2**27
     memory.empty_cache()
     assert memory.memory_stats()["reserved"] <= before["reserved"]
+
+
+@GLIBC
+def test_scratch_memory_is_given_back():
+    (before,) = threads.scratch(1 << 24, dtype=np.float64)
+    size = memory.memory_stats()["allocated"]
+    before[:] = 1
+    memory.empty_cache()
+    assert before[-1] == 1  # what a part still works with stays
+    del before
+    assert size - memory.memory_stats()["allocated"] >= 0.99 * 2**27
+    (after,) = threads.scratch(100, dtype=np.float64)
+    assert after.base.nbytes < 2**20
+
+
+@GLIBC
+def test_a_small_average_of_much_takes_little_scratch_memory():
+    memory.empty_cache()
+    x = minigrad.ones(1, 32, 512, 512)  # 32 MB
+    minigrad.nn.functional.avg_pool2d(x, 64, 64, padding=8)
+    (scratch,) = threads.scratch(1, dtype=np.float32)
+    assert scratch.base.nbytes < 12 << 20
 
 
 @GLIBC

@@ -196,6 +196,22 @@ y = F.conv2d(x, w, padding=1)
 assert threading.active_count() == 2
 """
 
+ALL_AT_ONCE = """
+import threading
+import minigrad
+start = threading.Barrier(8)
+made = []
+def use():
+    start.wait()
+    made.append(minigrad.zeros(2, device="meta").shape)
+users = [threading.Thread(target=use) for _ in range(8)]
+for user in users:
+    user.start()
+for user in users:
+    user.join()
+assert made == [(2,)] * 8, made
+"""
+
 NEEDS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 FORKS = (
     FRESH
@@ -230,7 +246,9 @@ assert right and os.waitpid(children[0], 0)[1] == 0
 """
 
 
-@pytest.mark.parametrize("program", [FRESH, *(pytest.param(p, marks=NEEDS_FORK) for p in (FORKS, FORKS_IN_BACKWARD))])
+@pytest.mark.parametrize(
+    "program", [FRESH, ALL_AT_ONCE, *(pytest.param(p, marks=NEEDS_FORK) for p in (FORKS, FORKS_IN_BACKWARD))]
+)
 def test_in_a_process_of_its_own(program):
     subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", program], check=True, timeout=60)
 

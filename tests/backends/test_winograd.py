@@ -57,6 +57,11 @@ def test_algorithm_as_a_function():
         assert minigrad.cpu.get_conv_algorithm() == "im2col"
     finally:
         minigrad.cpu.conv_algorithm("auto")
+    plain = minigrad.cpu.conv_algorithm("im2col")
+    for _ in range(2):
+        with plain:
+            assert minigrad.cpu.get_conv_algorithm() == "im2col"
+        assert minigrad.cpu.get_conv_algorithm() == "auto"
     with pytest.raises(ValueError, match="expected 'auto' or 'im2col', got 'fft'"):
         minigrad.cpu.conv_algorithm("fft")
 

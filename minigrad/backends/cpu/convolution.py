@@ -107,18 +107,17 @@ def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> 
     size = windows.rows.size, windows.columns.size
     if stride == (1, 1):
         back, _ = plan.opposite(windows, (0, 0))
-        assert back is not None
         if way == plan.WINOGRAD:
             return winograd.correlate(dy, w, None, (back.rows.before, back.columns.before), size, True)
         return correlate(dy, _turned(w, groups), None, back, groups)
     turned = _turned(w, groups)
     dx = np.empty((len(dy), *size, CG * groups), dy.dtype)
-    phases = [(i, j, *plan.opposite(windows, (i, j))) for i in range(stride[0]) for j in range(stride[1])]
-    if any(back is None for *_, back, _ in phases):
+    phases = list(plan.phases(windows))
+    if len(phases) < min(stride[0], size[0]) * min(stride[1], size[1]):
         copy(np.zeros((), dy.dtype), dx)  # some elements meet no tap
-    for i, j, back, taps in phases:
-        if back is not None:
-            copy(correlate(dy, turned[:, :, *taps], None, back, groups), dx[:, i :: stride[0], j :: stride[1]])
+    for i, j in phases:
+        back, taps = plan.opposite(windows, (i, j))
+        copy(correlate(dy, turned[:, :, *taps], None, back, groups), dx[:, i :: stride[0], j :: stride[1]])
     return dx
 
 

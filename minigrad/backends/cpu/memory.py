@@ -16,6 +16,8 @@ import ctypes
 import os
 from typing import Any
 
+from .threads import drop_scratch
+
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of <malloc.h>
 LIMIT = 2 << 30
 """How many bytes of freed memory stay, at most, at the top of the heap, unless ``set_cache_limit`` says otherwise."""
@@ -74,7 +76,7 @@ def set_cache_limit(size: int) -> None:
 
 
 def empty_cache() -> None:
-    """Give all freed memory back to the system.
+    """Give all freed memory, and the scratch memory of all threads, back to the system.
 
     Raises:
         RuntimeError: if the C library is not glibc.
@@ -82,7 +84,9 @@ def empty_cache() -> None:
     >>> import minigrad.cpu
     >>> minigrad.cpu.empty_cache()
     """
-    _require("empty_cache").malloc_trim(0)
+    library = _require("empty_cache")
+    drop_scratch()
+    library.malloc_trim(0)
 
 
 def memory_stats() -> dict[str, int]:

@@ -5,6 +5,8 @@ One limit depends on the processor: whether BLAS packs small products, or has ke
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -145,9 +147,10 @@ def way_of_input_grad(windows: Windows, images: int, CG: int, OC: int, groups: i
     """How to compute the gradient by the input; with a larger stride than 1, how to do so for the first phase."""
     if weights_outweigh(windows, images, CG, OC, groups, itemsize):
         return FLAT
-    back, _ = opposite(windows, (0, 0))
-    if back is None:  # nothing of the first phase is in a window
+    first = next(phases(windows), None)
+    if first is None:  # all windows lie over the padding
         return WINDOWS
+    back, _ = opposite(windows, first)
     way = way_of(back, images, OC // groups, CG * groups, groups, itemsize)
     if way in (WINDOWS, ROWS) and banded_pays(windows, back, way, CG, OC, itemsize, has_small_kernels(np.float32)):
         return BANDED
@@ -226,19 +229,26 @@ def conv_plan(
     return ConvPlan(way_of(windows, *sizes), way_of_input_grad(windows, *sizes), way_of_weight_grad(windows, *sizes))
 
 
+def phases(windows: Windows) -> Iterator[Pair]:
+    """The places within a stride, (row, column), of elements that some window has a tap on."""
+    rows, columns = (
+        sorted(i for i in {(tap * axis.dilation - axis.before) % axis.stride for tap in range(axis.taps)} if i < axis.size)
+        for axis in windows
+    )
+    return itertools.product(rows, columns)
+
+
 @lru_cache(4096)
-def opposite(windows: Windows, phase: Pair) -> tuple[Windows | None, tuple[slice, ...]]:
+def opposite(windows: Windows, phase: Pair) -> tuple[Windows, tuple[slice, ...]]:
     """The windows over the output that lead back to the inputs of a phase: those at ``phase``, and a stride on, and so on.
 
     Returns:
-        The windows, with stride 1, and which taps of the weight turned by half a turn they have; None where there are no taps.
+        The windows, with stride 1, and which taps of the weight turned by half a turn they have.
     """
     axes, taps = [], []
     for axis, first in zip(windows, phase):
         found = [u for u in range(axis.taps) if (first + axis.before - u * axis.dilation) % axis.stride == 0]
         elements = len(range(first, axis.size, axis.stride))
-        if not found or not elements:
-            return None, ()
         step = found[1] - found[0] if len(found) > 1 else 1
         dilation = step * axis.dilation // axis.stride if len(found) > 1 else 1
         # element first + e·stride meets, by its last tap, the output e + back, and by the others those after it
@@ -275,9 +285,11 @@ class conv_algorithm:
         if name not in ("auto", "im2col"):
             raise ValueError(f"conv_algorithm: expected 'auto' or 'im2col', got {name!r}")
         self.before = _algorithm
-        _algorithm = name
+        self.name = _algorithm = name
 
     def __enter__(self) -> conv_algorithm:
+        global _algorithm
+        _algorithm = self.name
         return self
 
     def __exit__(self, *error: object) -> None:

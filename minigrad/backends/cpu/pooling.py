@@ -53,7 +53,7 @@ class CPUPoolingKernels(PoolingKernels):
         windows = windows_over(x.shape[1:3], kernel_size, stride, padding, dilation)
         y = np.empty((len(x), *windows.output_size, x.shape[3]), x.dtype)
         numbers = np.empty(y.shape, tap_dtype(kernel_size)) if numbered else None
-        cuts = _cuts(y)
+        cuts = _cuts(x, y)
         comparable = np.ones(len(cuts), np.bool_)
 
         def part(i: int) -> None:
@@ -118,7 +118,7 @@ class CPUPoolingKernels(PoolingKernels):
         source = channels_last(wide(x))
         windows = windows_over(source.shape[1:3], kernel_size, stride, padding, (1, 1))
         y = np.empty((len(source), *windows.output_size, source.shape[3]), source.dtype)
-        cuts = _cuts(y)
+        cuts = _cuts(source, y)
 
         def part(i: int) -> None:
             block = cuts[i]
@@ -157,13 +157,14 @@ class CPUPoolingKernels(PoolingKernels):
         return channels_first(from_planes(input_shape, windows, dy.dtype, planes_of, together).astype(grad.dtype, copy=False))
 
 
-def _cuts(y: np.ndarray) -> tuple[Block, ...]:
-    """The parts in which an output (N, OH, OW, C) is computed."""
+def _cuts(x: np.ndarray, y: np.ndarray) -> tuple[Block, ...]:
+    """The parts in which an output (N, OH, OW, C) is computed: of (N, H, W, C), of which it may be a small part."""
     if not y.size:
         return ()
-    if y.size < LARGE:
+    if max(y.size, x.size // 4) < LARGE:
         return (Block(slice(0, len(y)), slice(0, y.shape[1])),)
-    return blocks(len(y), y.shape[1], 2 * y[:1, :1].nbytes, 2 * BLOCK)
+    row = max(2 * y[:1, :1].nbytes, x.nbytes // (4 * len(y) * y.shape[1]))
+    return blocks(len(y), y.shape[1], row, 2 * BLOCK)
 
 
 class _Places:

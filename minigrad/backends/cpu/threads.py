@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -47,12 +48,21 @@ def _quota(root: str) -> int:
     return -(-int(quota) // int(period))
 
 
+class _Scratch:
+    """Memory of one thread for a part's intermediate values: as much as the largest part so far has needed."""
+
+    memory = np.empty(0, np.uint8)
+
+
 class _Here(threading.local):
     """What belongs to one thread."""
 
-    scratch = np.empty(0, np.uint8)
+    def __init__(self) -> None:
+        self.scratch = _Scratch()
+        _scratches.add(self.scratch)
 
 
+_scratches: weakref.WeakSet[_Scratch] = weakref.WeakSet()
 _here = _Here()
 _pool = Pool()
 _number: int | None = None
@@ -135,10 +145,17 @@ def scratch(*sizes: int, dtype: Any) -> list[np.ndarray]:
     """Flat arrays in memory that belongs to this thread, and that its next call overwrites: a part's intermediate values."""
     itemsize = np.dtype(dtype).itemsize
     ends = list(itertools.accumulate(-(-size * itemsize // 64) * 64 for size in sizes))
-    memory = _here.scratch
+    own = _here.scratch
+    memory = own.memory
     if memory.nbytes < ends[-1]:
-        memory = _here.scratch = np.empty(ends[-1], np.uint8)
+        memory = own.memory = np.empty(ends[-1], np.uint8)
     return [np.ndarray(size, dtype, memory, start) for size, start in zip(sizes, [0, *ends])]
+
+
+def drop_scratch() -> None:
+    """Free the scratch memory of all threads; parts that are running keep theirs until they end."""
+    for scratch in list(_scratches):
+        scratch.memory = _Scratch.memory
 
 
 def _after_fork() -> None:

@@ -55,17 +55,6 @@ class Axis(NamedTuple):
         first = start * self.stride - self.before
         return first, (stop - 1) * self.stride - self.before + (self.taps - 1) * self.dilation + 1
 
-    def hits(self, tap: int) -> tuple[slice, slice]:
-        """The windows whose tap is an element that exists, and these elements."""
-        offset = tap * self.dilation - self.before
-        first = max(0, -(offset // self.stride))
-        last = min(self.windows, (self.size - 1 - offset) // self.stride + 1)
-        last = max(first, last)
-        start = first * self.stride + offset
-        return slice(first, last), slice(
-            start, start + (last - first - 1) * self.stride + 1 if last > first else start, self.stride
-        )
-
 
 class Windows(NamedTuple):
     """How windows lie on planes."""
