@@ -318,11 +318,16 @@ def test_receptive_fields_of_known_networks(few_draws):
         assert field == ReceptiveField((size, size), (32, 32))
 
 
+@pytest.mark.parametrize("kind", [nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])
+def test_windows_of_several_sizes_count_as_the_largest(kind):
+    found = minigrad.summary(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), kind((3, 5))), (1, 1, 8, 8))
+    assert found["1"].receptive_field.size == (6, 5)  # windows of up to 4 rows and 3 columns
+
+
 @pytest.mark.parametrize(
     "last",
     [
         nn.AdaptiveAvgPool2d(1),
-        nn.AdaptiveAvgPool2d((3, 5)),
         nn.AvgPool2d(8),
         nn.Sequential(nn.Flatten(), nn.Linear(128, 2)),
         nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.ReLU()),

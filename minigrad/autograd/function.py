@@ -8,7 +8,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..dtypes import FLOATING
-from .inplace import adopt, check_writable
+from .inplace import Returned, adopt, check_writable
 from .modes import modes, no_grad
 from .operation import Operation, Output, edge_of, wrap
 from .versions import Saved, saved_of, version_of
@@ -116,7 +116,7 @@ class Context(Operation):
             return result
         if _among(result, args):
             with no_grad():
-                result = _Alias().apply(result)
+                result = Returned().apply(result)
         tensor = wrap(result.array, node)
         tensor._version, tensor._view = version_of(result), result._view
         return tensor
@@ -169,15 +169,6 @@ class Context(Operation):
                 f"{self.name}.backward: expected a gradient of shape {like[0]} for argument {i}, got {result.shape}"
             )
         return result.to(like[1])
-
-
-class _Alias(Operation):
-    """A view of the whole input."""
-
-    is_view = True
-
-    def forward(self, x: Any) -> Any:
-        return x[...]
 
 
 def _among(tensor: Any, others: tuple[Any, ...]) -> bool:

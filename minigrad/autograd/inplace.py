@@ -104,6 +104,11 @@ def check_writable(tensor: Tensor, name: str, recorded: bool) -> None:
             "place by a recorded operation; index the original tensor instead"
         )
     if view.in_no_grad and (recorded or view.base._requires_grad):
+        if any(isinstance(recipe, Returned) for recipe, _ in view.chain):
+            raise RuntimeError(
+                f"{name}: this is a view of what went into or came out of a module with backward hooks, or of an input that a "
+                "Function returned; a write in place would go past their backward; write to its .clone()"
+            )
         raise RuntimeError(
             f"{name}: this view was made in no_grad mode and cannot be changed in place by a recorded operation; "
             "make the view where operations are recorded, or write under no_grad"
@@ -139,6 +144,15 @@ def adopt(tensor: Tensor, node: Operation) -> None:
     overwrite.record(node.backend, [edge_of(base), node])
     set_node(base, overwrite)
     refresh(tensor)
+
+
+class Returned(Operation):
+    """A view of the whole of an input that a Function returned as it was."""
+
+    is_view = True
+
+    def forward(self, x: Any) -> Any:
+        return x[...]
 
 
 class Overwrite(Operation):

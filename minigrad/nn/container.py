@@ -315,3 +315,25 @@ class ParameterDict(_Parameters, _Dict):
 
     def __init__(self, parameters: Any = ()):
         super().__init__(parameters)
+
+    def __or__(self, other: Any) -> ParameterDict:
+        both = self._with(dict(self.items()))
+        both.update(other)
+        return both
+
+    def __ror__(self, other: Any) -> Any:
+        return other | dict(self.items())
+
+    def __ior__(self, other: Any) -> ParameterDict:
+        self.update(other)
+        return self
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The Parameter of that name, or the default."""
+        return self._held.get(key, default)
+
+    def setdefault(self, key: str, default: Any) -> Any:
+        """The Parameter of that name; where there is none, the default becomes it."""
+        if key not in self:
+            self[key] = default
+        return self[key]

@@ -103,17 +103,20 @@ def _before_forward(
 
 
 class Passage(Function):
-    """The identity on several tensors, whose gradients go through ``convert`` on their way back, all at once."""
+    """The identity on several tensors, whose gradients go through ``convert`` on their way back, all at once.
+
+    One that does not come is zeros there if it is to be ``materialized``, and None if not.
+    """
 
     @staticmethod
-    def forward(ctx: Any, convert: Callable[..., Any], *tensors: Tensor) -> Any:
+    def forward(ctx: Any, convert: Callable[..., Any], materialized: bool, *tensors: Tensor) -> Any:
         ctx.convert = convert
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(materialized)
         return tensors
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        return None, *ctx.convert(grads)
+        return None, None, *ctx.convert(grads)
 
 
 class BackwardPassage:
@@ -133,7 +136,7 @@ class BackwardPassage:
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The module's positional arguments, those that require grad passed on."""
         self.inputs = len(args)
-        self.input_places, args = _pass(args, self._input_grads)
+        self.input_places, args = _pass(args, self._input_grads, True)
         return args
 
     def leave(self, result: Any) -> Any:
@@ -142,8 +145,10 @@ class BackwardPassage:
             return result
         values = (result,) if isinstance(result, Tensor) else tuple(result)
         self.outputs = len(values)
-        self.output_places, values = _pass(values, self._output_grads)
-        return values[0] if isinstance(result, Tensor) else type(result)(values)
+        self.output_places, values = _pass(values, self._output_grads, False)
+        if not self.output_places:
+            return result
+        return values[0] if isinstance(result, Tensor) else _rebuilt(type(result), values)
 
     def _output_grads(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         grad_output = _at(self.output_places, grads, self.outputs)
@@ -169,13 +174,18 @@ class BackwardPassage:
         return grad_input
 
 
-def _pass(values: tuple[Any, ...], convert: Callable[..., Any]) -> tuple[list[int], tuple[Any, ...]]:
+def _pass(values: tuple[Any, ...], convert: Callable[..., Any], materialized: bool) -> tuple[list[int], tuple[Any, ...]]:
     """The places of the values that require grad, and the values with those sent through a Passage."""
     places = [i for i, value in enumerate(values) if isinstance(value, Tensor) and value.requires_grad]
     if not (places and is_grad_enabled()):
         return [], values
-    passed = dict(zip(places, Passage.apply(convert, *(values[i] for i in places)), strict=True))
+    passed = dict(zip(places, Passage.apply(convert, materialized, *(values[i] for i in places)), strict=True))
     return places, tuple(passed.get(i, value) for i, value in enumerate(values))
+
+
+def _rebuilt(kind: type, values: tuple[Any, ...]) -> Any:
+    """The values as a tuple or list of a kind; one with a constructor of its own, as namedtuples have, gets them one by one."""
+    return kind(*values) if issubclass(kind, tuple) and kind.__new__ is not tuple.__new__ else kind(values)
 
 
 def _at(places: list[int], values: tuple[Any, ...], length: int) -> tuple[Any, ...]:

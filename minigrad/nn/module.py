@@ -130,10 +130,14 @@ class Module(Registry):
                         setattr(module, name, known.setdefault(id(buffer), convert(buffer)))
         return self
 
-    def to(self: Self, *args: Any, dtype: Any = None, device: Any = None) -> Self:
+    def to(self: Self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False) -> Self:
         """Convert the module itself, and return it: ``to(device)``, ``to(dtype)``, ``to(device, dtype)``, ``to(tensor)``.
 
-        A dtype is for floating parameters and buffers; integer ones only move.
+        Args:
+            args: as above; True or False after them is ``non_blocking``.
+            dtype: for floating parameters and buffers; integer ones only move.
+            device: where they are to be.
+            non_blocking: as in ``Tensor.to``.
 
         Raises:
             TypeError: if the dtype is not floating.
@@ -142,10 +146,17 @@ class Module(Registry):
         >>> minigrad.nn.Linear(2, 2).to("cpu", minigrad.float64).weight.dtype
         dtype('float64')
         """
+        if len(args) > 1 and isinstance(args[-1], bool):
+            args, non_blocking = args[:-1], args[-1]
         dtype, device = destination(args, dtype, device)
         if dtype is not None and dtype not in FLOATING:
             raise TypeError(f"{type(self).__name__}.to: expected a floating dtype, got {dtype}")
-        return self._apply(lambda t: t.to(dtype=dtype if t.is_floating_point() else None, device=device))
+
+        def convert(tensor: Tensor) -> Tensor:
+            kept = dtype if tensor.is_floating_point() else None
+            return tensor.to(dtype=kept, device=device, non_blocking=non_blocking)
+
+        return self._apply(convert)
 
     def cpu(self: Self) -> Self:
         """Move the module to the CPU."""
@@ -242,7 +253,8 @@ class Module(Registry):
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
         """Call ``hook(module, grad_input, grad_output)`` in backward after the module's part; it may return another grad_input.
 
-        Both are tuples: one gradient per positional argument and per output, None for what is no tensor that requires grad.
+        Both are tuples: one gradient per positional argument and per output, None for what is no tensor that requires grad. In
+        ``grad_output`` it is None, too, for an output that no gradient came to; in ``grad_input`` that is zeros.
         """
         return register(self, "backward", hook, prepend=prepend)
 
@@ -264,7 +276,10 @@ class Module(Registry):
         return register(self, "load_pre", hook)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call ``hook(module, incompatible_keys)`` when a state dict has been loaded."""
+        """Call ``hook(module, incompatible_keys)`` when a state dict has been loaded.
+
+        The hook may take keys out of the two lists: with ``strict``, those that are left are an error, and nothing was loaded.
+        """
         return register(self, "load_post", hook)
 
     # --- how it prints -----------------------------------------------------------------------------------------------

@@ -27,3 +27,9 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any = (), requires_grad: bool = True):
         super().__init__(data, requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A copy without the gradient, as in PyTorch."""
+        fresh: Any = super().__deepcopy__(memo)
+        fresh.grad = None
+        return fresh

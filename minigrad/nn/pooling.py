@@ -147,7 +147,7 @@ class AvgPool2d(Module):
 class _AdaptivePool(Module):
     def __init__(self, output_size: Any):
         super().__init__()
-        self.output_size = sizes(self, "output_size", output_size)
+        self.output_size: Any = None if output_size is None else sizes(self, "output_size", output_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
@@ -157,7 +157,7 @@ class AdaptiveAvgPool1d(_AdaptivePool):
     """The means of as many windows of sequences (N, C, L) as the output is long.
 
     Args:
-        output_size: the length of the output.
+        output_size: the length of the output; None keeps the input's.
 
     >>> import minigrad
     >>> minigrad.nn.AdaptiveAvgPool1d(2)(minigrad.tensor([[[1.0, 3.0, 2.0, 0.0]]]))

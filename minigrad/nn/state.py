@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .._tensor import Tensor
 from ..autograd import no_grad
+from ..autograd.inplace import check_writable
 from .parameter import Parameter
 
 
@@ -58,7 +59,10 @@ def collect(module: Any, destination: dict[str, Tensor], prefix: str, keep_vars:
 
 
 def load(module: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
-    """See ``Module.load_state_dict``. First everything is compared; only then the first tensor is changed."""
+    """See ``Module.load_state_dict``. First everything is compared; only then the first tensor is changed.
+
+    A hook that runs after loading may forgive keys. Where one is asked to, and does not, the old values come back.
+    """
     name = type(module).__name__
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"load_state_dict: expected state_dict to be a dict, got {type(state_dict).__name__}")
@@ -71,16 +75,25 @@ def load(module: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool)
     missing += [key for key, slot in slots.items() if key not in state and slot.name not in slot.module._optional_state]
     unexpected += [key for key in state if key not in slots]
     matching = [(key, slot, state[key]) for key, slot in slots.items() if key in state]
-    problems += [problem for match in matching if (problem := _mismatch(*match, assign)) is not None]
-    if problems or (strict and (missing or unexpected)):
-        raise RuntimeError(_report(name, missing if strict else [], unexpected if strict else [], problems))
-    with no_grad():
-        _assign(matching) if assign else _copy(matching)
+    put = _assign if assign else _copy
+    hooks = [
+        (owner, hook) for owner in module.modules() if owner._hooks is not None for hook in owner._hooks.load_post.values()
+    ]
     keys = IncompatibleKeys(missing, unexpected)
-    for owner in module.modules():
-        if owner._hooks is not None:
-            for hook in list(owner._hooks.load_post.values()):
-                hook(owner, keys)
+    with no_grad():
+        problems += [problem for match in matching if (problem := _mismatch(*match, assign)) is not None]
+        if problems or (not hooks and strict and any(keys)):
+            raise RuntimeError(_report(name, strict, keys, problems))
+        before = []
+        if strict and any(keys):
+            before = [(key, slot, slot.tensor if assign else slot.tensor.clone()) for key, slot, _ in matching]
+        put(matching)
+    for owner, hook in hooks:
+        hook(owner, keys)
+    if strict and any(keys):
+        with no_grad():
+            put(before)
+        raise RuntimeError(_report(name, strict, keys, []))
     return keys
 
 
@@ -120,6 +133,11 @@ def _mismatch(key: str, slot: _Slot, value: Any, assign: bool) -> str | None:
         return f"{key}: expected a tensor with values, got one on the meta device"
     if assign and current.requires_grad and not value.is_floating_point():
         return f"{key}: expected a floating dtype for a parameter that requires grad, got {value.dtype}"
+    if not assign:
+        try:
+            check_writable(current, key, recorded=False)
+        except RuntimeError as error:
+            return str(error)
     return None
 
 
@@ -129,7 +147,8 @@ def _name_of(kind: type) -> str:
     return kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
 
 
-def _report(name: str, missing: list[str], unexpected: list[str], problems: list[str]) -> str:
+def _report(name: str, strict: bool, keys: IncompatibleKeys, problems: list[str]) -> str:
+    missing, unexpected = keys if strict else ([], [])
     lines = [f"load_state_dict: the state dict does not fit {name}, and nothing was loaded"]
     lines += [f"missing: {', '.join(missing)}"] if missing else []
     lines += [f"unexpected: {', '.join(unexpected)}"] if unexpected else []

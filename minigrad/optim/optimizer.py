@@ -61,7 +61,8 @@ class Optimizer:
         defaults: the options of groups that do not give their own.
 
     Raises:
-        TypeError: if ``params`` is a Tensor, is not ordered, or has something else in it.
+        TypeError: if ``params`` is a Tensor, is not ordered, or has something else in it; or an option is a Tensor that is not
+            the learning rate.
         ValueError: if there is nothing in it, a tensor is in it twice or is no leaf, or an option is out of range.
 
     >>> import minigrad
@@ -191,19 +192,34 @@ class Optimizer:
         self.param_groups.append(group)
 
     def check(self, options: dict[str, Any]) -> None:
-        """Raise ValueError if an option is out of range; for subclasses."""
+        """Raise ValueError if an option is out of range, TypeError if it is of a wrong type; for subclasses."""
 
     def check_options(
-        self, options: dict[str, Any], *, nonnegative: tuple[str, ...] = (), fraction: tuple[str, ...] = ()
+        self,
+        options: dict[str, Any],
+        *,
+        nonnegative: tuple[str, ...] = (),
+        fraction: tuple[str, ...] = (),
+        number: tuple[str, ...] = (),
     ) -> None:
-        """Raise ValueError unless the ``nonnegative`` options are at least 0, and the ``fraction`` ones in [0, 1)."""
+        """Raise ValueError unless the ``nonnegative`` options are at least 0, and the ``fraction`` ones in [0, 1).
+
+        These and the ``number`` ones may be no Tensors, which is a TypeError; but ``lr`` may, and every step reads it anew.
+        """
+        kind = type(self).__name__
+        values = {
+            name: options[name] if isinstance(options[name], (tuple, list)) else [options[name]]
+            for name in (*nonnegative, *fraction, *number)
+        }
+        for name in values:
+            if name != "lr" and any(isinstance(value, Tensor) for value in values[name]):
+                raise TypeError(f"{kind}: expected {name} in Python numbers, got a Tensor; take its .item()")
         for name in nonnegative:
             if not options[name] >= 0:
-                raise ValueError(f"{type(self).__name__}: expected {name} to be at least 0, got {options[name]}")
+                raise ValueError(f"{kind}: expected {name} to be at least 0, got {options[name]}")
         for name in fraction:
-            values = options[name] if isinstance(options[name], (tuple, list)) else [options[name]]
-            if not all(0 <= value < 1 for value in values):
-                raise ValueError(f"{type(self).__name__}: expected {name} from 0 to below 1, got {options[name]}")
+            if not all(0 <= value < 1 for value in values[name]):
+                raise ValueError(f"{kind}: expected {name} from 0 to below 1, got {options[name]}")
 
     # --- saving and loading ------------------------------------------------------------------------------------------
 
@@ -224,6 +240,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what ``state_dict`` returned, here or in PyTorch. Tensors are copied, to each parameter's device and dtype.
 
+        The options' values are taken as they are: a schedule may have left a learning rate a rounding error below 0.
+
         Raises:
             ValueError: if the groups or the states do not fit this optimizer's parameters; nothing is changed then.
         """
@@ -243,7 +261,6 @@ class Optimizer:
             params.update(zip(saved["params"], group["params"]))
             options = {key: copy.deepcopy(value) for key, value in saved.items() if key != "params"}
             groups.append({**group, **options})
-            self.check(groups[i])
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for key, values in state_dict["state"].items():
             if key in params:

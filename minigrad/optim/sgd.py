@@ -64,7 +64,7 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def check(self, options: dict[str, Any]) -> None:
-        self.check_options(options, nonnegative=("lr", "momentum", "weight_decay"))
+        self.check_options(options, nonnegative=("lr", "momentum", "weight_decay"), number=("dampening",))
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError(
                 f"SGD: expected momentum above 0 and dampening 0 for nesterov, "

@@ -166,3 +166,22 @@ class TestParameters:
         assert [name for name, _ in weights.named_parameters()] == list(weights) == ["a", "b"]
         assert weights.a is weights["a"] and weights["a"].requires_grad
         assert weights.pop("a").shape == (2,) and list(weights.state_dict()) == ["b"]
+
+    def test_what_a_dict_can_do_besides(self):
+        weights, others = nn.ParameterDict({"a": mg.ones(2)}), nn.ParameterDict({"a": mg.ones(3), "b": mg.ones(1)})
+        assert weights.get("a") is weights["a"]
+        assert weights.get("b") is None and weights.get("b", 0) == 0 and "b" not in weights
+        both = weights | others
+        assert type(both) is nn.ParameterDict and list(both) == ["a", "b"] and both["a"] is others["a"]
+        assert [w.shape for w in weights.values()] == [(2,)]
+        assert list(weights | {"c": mg.ones(1)}) == ["a", "c"] and list({"c": mg.ones(1)} | weights) == ["c", "a"]
+        assert weights.setdefault("a", mg.ones(5)).shape == (2,)
+        added = weights.setdefault("c", mg.ones(4))
+        assert type(added) is nn.Parameter and added is weights["c"]
+        same = weights
+        weights |= others
+        assert weights is same and list(weights.named_parameters()) == [
+            ("a", others["a"]),
+            ("c", added),
+            ("b", others["b"]),
+        ]

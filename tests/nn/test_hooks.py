@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from typing import NamedTuple
 
 import pytest
 
@@ -19,6 +20,20 @@ class Double(nn.Module):
 class Pair(nn.Module):
     def forward(self, x, factor, y):
         return x * factor, y * x
+
+
+class Named(NamedTuple):
+    first: object
+    second: object
+
+
+class Checked(tuple):
+    def __new__(cls, first, second):
+        return super().__new__(cls, (first, second))
+
+
+class Plain(tuple):
+    pass
 
 
 class TestForward:
@@ -95,14 +110,44 @@ class TestBackward:
         assert grad_factor is None and grad_y is None
         assert [g.item() for g in grad_output] == [7.0, 1.0]
 
-    def test_a_gradient_that_does_not_come_is_none(self):
-        module = Pair()
+    def test_gradients_that_do_not_come(self, torch):
+        found = []
+        for library in (mg, torch):
+            module = type("Pair", (library.nn.Module,), {"forward": Pair.forward})()
+            seen = []
+            module.register_full_backward_pre_hook(lambda m, grad_output, seen=seen: seen.append(grad_output))
+            module.register_full_backward_hook(lambda m, *grads, seen=seen: seen.extend(grads))
+            x, y = (library.tensor(number, requires_grad=True) for number in (3.0, 5.0))
+            module(x, 2.0, y)[0].backward()
+            seen.append((x.grad, y.grad))
+            found.append([[grad if grad is None else grad.item() for grad in grads] for grads in seen])
+        assert found[0] == found[1] == [[1.0, None], [2.0, None, 0.0], [1.0, None], [2.0, 0.0]]
+
+    @pytest.mark.parametrize("make", [Named, Checked, lambda *pair: Plain(pair), lambda *pair: pair, lambda *pair: list(pair)])
+    @pytest.mark.parametrize("requires_grad", [True, False])
+    def test_the_result_stays_what_it_is(self, make, requires_grad):
+        class Two(nn.Module):
+            def forward(self, x):
+                return make(x * 2, "a word")
+
+        module = Two()
         seen = []
-        module.register_full_backward_hook(lambda m, grad_input, grad_output: seen.append((grad_input, grad_output)))
-        x, y = mg.tensor(3.0, requires_grad=True), mg.tensor(5.0, requires_grad=True)
-        module(x, 2.0, y)[0].backward()
-        assert seen[0][1][1] is None and seen[0][0][2] is None
-        assert x.grad.item() == 2 and y.grad is None
+        module.register_full_backward_hook(lambda m, grad_input, grad_output: seen.append(grad_output))
+        x = mg.tensor(3.0, requires_grad=requires_grad)
+        result = module(x)
+        assert type(result) is type(make(0, 0)) and result[0].item() == 6.0 and result[1] == "a word"
+        if requires_grad:
+            result[0].backward()
+            assert x.grad.item() == 2.0 and [grad and grad.item() for grad in seen[0]] == [1.0, None]
+
+    @pytest.mark.parametrize("hooked", [0, 1])
+    def test_what_went_in_or_out_is_not_written_to(self, hooked):
+        model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True))
+        model[hooked].register_full_backward_hook(lambda *args: None)
+        with pytest.raises(RuntimeError, match=r"relu_: .* module with backward hooks.* write to its \.clone\(\)"):
+            model(mg.ones(1, 2))
+        with mg.no_grad():
+            model(mg.ones(1, 2))
 
     def test_replacing(self):
         module = Double()

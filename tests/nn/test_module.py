@@ -333,6 +333,10 @@ class TestConversion:
             ((mg.ones(1, dtype=mg.float64),), {}),
             ((), {"dtype": mg.float64}),
             ((), {"device": "cpu", "dtype": "float64"}),
+            (("cpu",), {"dtype": mg.float64, "non_blocking": True}),
+            (("cpu", mg.float64, True), {}),
+            ((mg.float64, False), {}),
+            ((mg.ones(1, dtype=mg.float64), True), {}),
         ],
     )
     def test_spellings_of_to(self, args, kwargs):
@@ -355,8 +359,9 @@ class TestConversion:
     def test_bad_targets(self):
         with pytest.raises(TypeError, match=r"Net.to: expected a floating dtype, got int64"):
             Net().to(mg.int64)
-        with pytest.raises(TypeError):
-            Net().to("nowhere")
+        for bad in ("nowhere", True):
+            with pytest.raises(TypeError):
+                Net().to(bad)
         assert Net().shift.dtype == mg.float32
 
 

@@ -39,7 +39,9 @@ def test_parameter_prints_what_it_is():
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
 def test_copies_are_parameters_with_memory_of_their_own(duplicate):
     parameter = nn.Parameter(mg.ones(2), requires_grad=False)
+    parameter.grad = mg.ones(2)
     twin = duplicate(parameter)
     assert type(twin) is nn.Parameter and not twin.requires_grad
+    assert twin.grad is None, "as in PyTorch"
     twin.fill_(3)
     assert parameter.tolist() == [1.0, 1.0]

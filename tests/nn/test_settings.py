@@ -97,6 +97,14 @@ def test_settings_that_make_no_sense(make, error, message):
         make()
 
 
+@pytest.mark.parametrize("name", ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d"])
+def test_no_output_size_keeps_the_inputs(name):
+    x = mg.arange(24.0).reshape((2, 3, 4) if name.endswith("1d") else (1, 2, 3, 4))
+    pool = getattr(nn, name)(None)
+    assert pool(x).tolist() == x.tolist()
+    assert repr(pool) == f"{name}(output_size=None)"
+
+
 def test_a_batch_that_fails_is_not_counted():
     norm = nn.BatchNorm1d(3)
     with pytest.raises(ValueError):

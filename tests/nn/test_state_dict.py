@@ -218,7 +218,28 @@ class TestHooks:
         handle.remove()
         with pytest.raises(RuntimeError, match=r"missing: 1\.weight"):
             net.load_state_dict(state)
-        assert len(after) == 1
+        assert after[1:] == [(net, (["1.weight"], ["1.w"]))]
+
+    @pytest.mark.parametrize("assign", [False, True])
+    def test_a_load_hook_can_forgive(self, assign):
+        net = nn.Linear(1, 1)
+        seen = []
+
+        def forgive(module, keys):
+            seen.append(module.weight.item())
+            keys.missing_keys.clear()
+
+        handle = net.register_load_state_dict_post_hook(forgive)
+        assert net.load_state_dict({"weight": mg.ones(1, 1)}, assign=assign) == ([], [])
+        assert seen == [1.0] == [net.weight.item()]
+        before, parameters = values(net.state_dict()), list(net.parameters())
+        with pytest.raises(RuntimeError, match=r"nothing was loaded\n    unexpected: extra$"):
+            net.load_state_dict({"weight": mg.zeros(1, 1), "extra": mg.ones(1)}, assign=assign)
+        assert seen[1] == 0.0 and values(net.state_dict()) == before
+        assert all(now is then for now, then in zip(net.parameters(), parameters, strict=True))
+        handle.remove()
+        with pytest.raises(RuntimeError, match="missing: bias"):
+            net.load_state_dict({"weight": mg.zeros(1, 1)}, assign=assign)
 
     def test_a_load_hook_can_report(self):
         net = nn.Linear(1, 1)
@@ -238,3 +259,27 @@ def test_values_and_their_absence_do_not_mix():
     assert layer.weight.tolist() == before
     with pytest.raises(RuntimeError, match=r"weight: the module's tensor is on the meta device.*; pass assign=True"):
         nn.Linear(3, 3, device="meta").load_state_dict(layer.state_dict())
+
+
+def made_in_inference_mode():
+    with mg.inference_mode():
+        return mg.zeros(2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: mg.zeros(1).expand(2), "last: several elements of this tensor .* lie at one place in memory"),
+        (made_in_inference_mode, "last: a tensor made in inference_mode can be changed in place only inside it"),
+    ],
+)
+def test_a_tensor_that_cannot_be_written_is_found_before_anything_changes(make, message):
+    net = nn.Module()
+    net.first = nn.Parameter(mg.zeros(2))
+    net.register_buffer("last", make())
+    state = {"first": mg.ones(2), "last": mg.ones(2)}
+    with pytest.raises(RuntimeError, match=message):
+        net.load_state_dict(state)
+    assert net.first.tolist() == [0.0, 0.0]
+    net.load_state_dict(state, assign=True)
+    assert net.first.tolist() == net.last.tolist() == [1.0, 1.0]

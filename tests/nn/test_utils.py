@@ -40,6 +40,12 @@ def test_clip_grad_norm_of_one_tensor_and_of_nothing():
     assert utils.clip_grad_norm_([nn.Parameter(mg.zeros(2))], 1.0).item() == 0
 
 
+def test_the_norm_as_a_word():
+    assert utils.clip_grad_norm_(with_grads([3.0, -4.0]), 1.0, norm_type="inf").item() == 4.0
+    with pytest.raises(ValueError, match="could not convert string to float: 'largest'"):
+        utils.clip_grad_norm_(with_grads([3.0]), 1.0, norm_type="largest")
+
+
 def test_a_norm_that_is_not_finite():
     parameters = with_grads([math.nan, 1.0])
     with pytest.raises(RuntimeError, match="clip_grad_norm_: expected a finite norm"):

@@ -11,7 +11,7 @@ from ...autograd import no_grad
 
 @no_grad()
 def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float | str = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
     """Scale all gradients by one factor, if together they are longer than ``max_norm``.
 
@@ -20,7 +20,7 @@ def clip_grad_norm_(
     Args:
         parameters: the tensors whose ``.grad`` is meant; those without one do not count.
         max_norm: how long all gradients may be, taken as one vector.
-        norm_type: the norm's p; may be infinite.
+        norm_type: the norm's p; may be infinite, also as ``"inf"``.
         error_if_nonfinite: whether a norm that is not finite is an error (which a GPU has to be waited for to know).
 
     Returns:
@@ -40,9 +40,8 @@ def clip_grad_norm_(
     grads = _grads(parameters)
     if not grads:
         return ops.tensor(0.0)
-    device = grads[0].device
-    norms = ops.stack([grad.norm(norm_type).to(device=device) for grad in grads])
-    total = norms.norm(norm_type)
+    device, p = grads[0].device, float(norm_type)
+    total = ops.stack([grad.norm(p).to(device=device) for grad in grads]).norm(p)
     if error_if_nonfinite and not bool(ops.isfinite(total)):
         raise RuntimeError(f"clip_grad_norm_: expected a finite norm of the gradients, got {total.item()}")
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)

@@ -119,35 +119,30 @@ class DataLoader(Generic[T_co]):
             )
 
     def __iter__(self) -> Iterator[Any]:
+        # Iterators of Python's own go on after an error, as PyTorch's do; a generator would be at its end.
         if isinstance(self.dataset, IterableDataset):
-            return self._from_iterator(iter(self.dataset))
+            return map(self.collate_fn, self._in_turn(iter(self.dataset)))
         if self.batch_sampler is None:
-            return self._samples(iter(self.sampler))  # type: ignore[arg-type]
-        return self._batches(iter(self.batch_sampler))
+            return map(self._sample, iter(self.sampler))  # type: ignore[arg-type]
+        return map(self._batch, iter(self.batch_sampler))
 
-    def _batches(self, lists: Iterator[list[int]]) -> Iterator[Any]:
-        dataset, collate = self.dataset, self.collate_fn
-        at_once = collate is default_collate and _takes_lists(dataset)
+    def _batch(self, indices: Iterable[int]) -> Any:
+        dataset, indices = self.dataset, list(indices)
+        if self.collate_fn is default_collate and _takes_lists(dataset):
+            return list(dataset[indices])  # type: ignore[call-overload]
         fetch = getattr(dataset, "__getitems__", None)  # a dataset's own way to load many samples
-        for indices in lists:
-            if at_once:
-                yield list(dataset[list(indices)])  # type: ignore[call-overload]
-            elif fetch is not None:
-                yield collate(fetch(list(indices)))
-            else:
-                yield collate([dataset[i] for i in indices])
+        return self.collate_fn([dataset[i] for i in indices] if fetch is None else fetch(indices))
 
-    def _samples(self, indices: Iterator[Any]) -> Iterator[Any]:
-        for index in indices:
-            yield self.collate_fn(self.dataset[index])  # type: ignore[arg-type]
+    def _sample(self, index: Any) -> Any:
+        return self.collate_fn(self.dataset[index])  # type: ignore[arg-type]
 
-    def _from_iterator(self, samples: Iterator[Any]) -> Iterator[Any]:
-        if self.batch_size is None:
-            yield from map(self.collate_fn, samples)
-            return
-        while batch := list(islice(samples, self.batch_size)):
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield self.collate_fn(batch)
+    def _in_turn(self, samples: Iterator[Any]) -> Iterator[Any]:
+        """The samples of an IterableDataset, or lists of them, where there are batches."""
+        size = self.batch_size
+        if size is None:
+            return samples
+        batches: Iterator[list[Any]] = iter(lambda: list(islice(samples, size)), [])
+        return filter(lambda batch: len(batch) == size, batches) if self.drop_last else batches
 
     def __len__(self) -> int:
         """The number of batches, where the dataset or the sampler has a length."""

@@ -176,6 +176,13 @@ class Subset(Dataset[T_co]):
             return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
 
+    def __getitems__(self, indices: list[int]) -> list[T_co]:
+        """Several samples, by the dataset's own ``__getitems__`` if it has one."""
+        fetch = getattr(self.dataset, "__getitems__", None)
+        if fetch is None or type(self).__getitem__ is not Subset.__getitem__:
+            return [self[i] for i in indices]
+        return fetch([self.indices[i] for i in indices])
+
     def __len__(self) -> int:
         return len(self.indices)
 

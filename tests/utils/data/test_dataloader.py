@@ -143,6 +143,26 @@ def test_getitems_loads_the_samples_of_a_batch():
     assert list(DataLoader(Table(3), batch_size=None)) == [0, 1, 4]
 
 
+def test_getitems_below_a_subset():
+    class Table(Squares):
+        def __getitem__(self, index):
+            return -1
+
+        def __getitems__(self, indices):
+            return [2 * i for i in indices]
+
+    assert lists(DataLoader(Subset(Table(4), [3, 1]), batch_size=2)) == [[6, 2]]
+    assert lists(DataLoader(Subset(Subset(Table(4), [3, 1, 2]), [2, 0]), batch_size=2)) == [[4, 6]]
+    parts = random_split(Table(4), [3, 1])
+    assert sorted(number for part in parts for batch in lists(DataLoader(part, 2)) for number in batch) == [0, 2, 4, 6]
+
+    class Negated(Subset):
+        def __getitem__(self, index):
+            return -super().__getitem__(index)
+
+    assert lists(DataLoader(Negated(Table(4), [3, 1]), batch_size=2)) == [[1, 1]]
+
+
 def test_an_own_collate_fn_gets_the_samples():
     found = list(DataLoader(tensors(3), batch_size=2, collate_fn=len))
     assert found == [2, 1]
@@ -288,3 +308,55 @@ def test_bad_options_of_an_iterable_dataset(options):
 def test_an_index_out_of_range_names_it():
     with pytest.raises(IndexError, match="got 9"):
         list(DataLoader(tensors(3), sampler=[9]))
+
+
+# --- errors ------------------------------------------------------------------------------------------------------------
+
+
+class Failing:
+    """Numbers, of which 2 cannot be loaded; by index, and one after the other."""
+
+    def __init__(self, size, error):
+        self.numbers = range(size)
+        self.error = error
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, index):
+        if index == 2:
+            raise self.error
+        return index
+
+    def __iter__(self):
+        return map(self.__getitem__, self.numbers)
+
+
+def outcomes(loader):
+    """What ``next`` returns or raises, seven times."""
+    iterator, found = iter(loader), []
+    for _ in range(7):
+        try:
+            batch = next(iterator)
+            found.append(batch if isinstance(batch, int) else batch.tolist())
+        except Exception as error:
+            found.append(type(error))
+    return found
+
+
+@pytest.mark.parametrize("error", [KeyError, StopIteration])
+@pytest.mark.parametrize("batch_size", [None, 1, 2])
+def test_an_error_costs_one_batch(torch, batch_size, error):
+    data = Failing(5, error)
+    expected = outcomes(torch.utils.data.DataLoader(data, batch_size))
+    assert outcomes(DataLoader(data, batch_size)) == expected
+    assert expected[-1] is StopIteration
+
+
+@pytest.mark.parametrize("options", [{"batch_size": None}, {}, {"batch_size": 2}, {"batch_size": 3, "drop_last": True}])
+def test_an_error_of_an_iterable_dataset_costs_one_batch(torch, options):
+    ours = type("Ours", (Failing, IterableDataset), {})
+    theirs = type("Theirs", (Failing, torch.utils.data.IterableDataset), {})
+    expected = outcomes(torch.utils.data.DataLoader(theirs(6, KeyError), **options))
+    assert outcomes(DataLoader(ours(6, KeyError), **options)) == expected
+    assert expected[-1] is StopIteration
