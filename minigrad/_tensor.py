@@ -278,12 +278,22 @@ class Tensor:
 
     @property
     def mT(self) -> Tensor:
-        """The last two dimensions swapped."""
+        """The last two dimensions swapped.
+
+        Raises:
+            RuntimeError: if there are fewer.
+        """
+        if self.ndim < 2:
+            raise RuntimeError(f"mT: expected at least two dims, got shape {self.shape}")
         return ops.transpose(self, -2, -1)
 
     def size(self, dim: _int | None = None) -> Any:
-        """The shape, or one dimension's size."""
-        return self.shape if dim is None else self.shape[dim]
+        """The shape, or one dimension's size.
+
+        Raises:
+            IndexError: if the dimension is out of range.
+        """
+        return self.shape if dim is None else _at("size", self.shape, dim)
 
     def dim(self) -> _int:
         """The number of dimensions."""
@@ -300,9 +310,13 @@ class Tensor:
         return self.array.dtype.itemsize
 
     def stride(self, dim: _int | None = None) -> Any:
-        """For every dimension, how many elements lie between neighbours in memory."""
+        """For every dimension, or for one, how many elements lie between neighbours in memory.
+
+        Raises:
+            IndexError: if the dimension is out of range.
+        """
         strides = tuple(s // self.array.dtype.itemsize for s in self.array.strides)
-        return strides if dim is None else strides[dim]
+        return strides if dim is None else _at("stride", strides, dim)
 
     def data_ptr(self) -> _int:
         """The address of the first element."""
@@ -357,8 +371,10 @@ class Tensor:
         return array.copy() if copy else array
 
     def __dlpack__(self, **kwargs: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("dlpack: the tensor requires grad; use .detach()")
         compute_waiting(self)
-        return self.detach().array.__dlpack__(**kwargs)
+        return self.array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
         return self.array.__dlpack_device__()
@@ -441,7 +457,11 @@ class Tensor:
         return describe(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.ndim == 0 and spec else repr(self)
+        if self.ndim == 0 and self.device.type != "meta":
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError(f"format: expected a 0-d tensor for the format {spec!r}, got shape {self.shape}")
+        return repr(self)
 
     def __len__(self) -> _int:
         if self.ndim == 0:
@@ -473,6 +493,13 @@ class Tensor:
         return bool(ops.any(ops.eq(self, value)))
 
     __hash__ = object.__hash__
+
+    def __copy__(self) -> Tensor:
+        fresh = type(self).__new__(type(self))
+        Tensor.__init__(fresh, self)
+        fresh._version, fresh._requires_grad = version_of(self), self.requires_grad
+        fresh.__dict__.update(self.__dict__)
+        return fresh
 
     def __deepcopy__(self, memo: dict[_int, Any]) -> Tensor:
         if not self.is_leaf:
@@ -566,6 +593,15 @@ class Tensor:
 
     def __ipow__(self, other: Any) -> Tensor:
         return self.pow_(other)
+
+    def __iand__(self, other: Any) -> Tensor:
+        return self.bitwise_and_(other)
+
+    def __ior__(self, other: Any) -> Tensor:
+        return self.bitwise_or_(other)
+
+    def __ixor__(self, other: Any) -> Tensor:
+        return self.bitwise_xor_(other)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         return ops.eq(self, other) if _is_operand(other) else NotImplemented
@@ -851,11 +887,25 @@ class Tensor:
     def prod(self, dim: _int | None = None, keepdim: _bool = False, *, dtype: Any = None) -> Tensor:
         return ops.prod(self, dim, keepdim, dtype=dtype)
 
-    def var(self, dim: Any = None, keepdim: _bool = False, *, correction: _float = 1) -> Tensor:
-        return ops.var(self, dim, keepdim, correction=correction)
+    def var(
+        self,
+        dim: Any = None,
+        unbiased: _bool | None = None,
+        keepdim: _bool = False,
+        *,
+        correction: _float | None = None,
+    ) -> Tensor:
+        return ops.var(self, dim, unbiased, keepdim, correction=correction)
 
-    def std(self, dim: Any = None, keepdim: _bool = False, *, correction: _float = 1) -> Tensor:
-        return ops.std(self, dim, keepdim, correction=correction)
+    def std(
+        self,
+        dim: Any = None,
+        unbiased: _bool | None = None,
+        keepdim: _bool = False,
+        *,
+        correction: _float | None = None,
+    ) -> Tensor:
+        return ops.std(self, dim, unbiased, keepdim, correction=correction)
 
     def amax(self, dim: Any = (), keepdim: _bool = False) -> Tensor:
         return ops.amax(self, dim, keepdim)
@@ -887,11 +937,11 @@ class Tensor:
     def logsumexp(self, dim: Any, keepdim: _bool = False) -> Tensor:
         return ops.logsumexp(self, dim, keepdim)
 
-    def cumsum(self, dim: _int) -> Tensor:
-        return ops.cumsum(self, dim)
+    def cumsum(self, dim: _int, *, dtype: Any = None) -> Tensor:
+        return ops.cumsum(self, dim, dtype=dtype)
 
-    def cumprod(self, dim: _int) -> Tensor:
-        return ops.cumprod(self, dim)
+    def cumprod(self, dim: _int, *, dtype: Any = None) -> Tensor:
+        return ops.cumprod(self, dim, dtype=dtype)
 
     def count_nonzero(self, dim: Any = None) -> Tensor:
         return ops.count_nonzero(self, dim)
@@ -904,11 +954,11 @@ class Tensor:
 
     # --- order ---------------------------------------------------------------------------------------------------------------
 
-    def sort(self, dim: _int = -1, descending: _bool = False) -> Any:
-        return ops.sort(self, dim, descending)
+    def sort(self, dim: _int = -1, descending: _bool = False, *, stable: _bool = False) -> Any:
+        return ops.sort(self, dim, descending, stable=stable)
 
-    def argsort(self, dim: _int = -1, descending: _bool = False) -> Tensor:
-        return ops.argsort(self, dim, descending)
+    def argsort(self, dim: _int = -1, descending: _bool = False, *, stable: _bool = False) -> Tensor:
+        return ops.argsort(self, dim, descending, stable=stable)
 
     def topk(self, k: _int, dim: _int = -1, largest: _bool = True) -> Any:
         return ops.topk(self, k, dim, largest)
@@ -978,8 +1028,8 @@ class Tensor:
     def tile(self, *repeats: Any) -> Tensor:
         return ops.tile(self, *repeats)
 
-    def repeat_interleave(self, repeats: Any, dim: _int | None = None) -> Tensor:
-        return ops.repeat_interleave(self, repeats, dim)
+    def repeat_interleave(self, repeats: Any, dim: _int | None = None, *, output_size: _int | None = None) -> Tensor:
+        return ops.repeat_interleave(self, repeats, dim, output_size=output_size)
 
     def flip(self, *dims: Any) -> Tensor:
         return ops.flip(self, *dims)
@@ -1117,6 +1167,15 @@ class Tensor:
     def pow_(self, other: Any) -> Tensor:
         return write(self, ops.Pow(), other)
 
+    def bitwise_and_(self, other: Any) -> Tensor:
+        return write(self, ops.Bitwise("bitwise_and"), other)
+
+    def bitwise_or_(self, other: Any) -> Tensor:
+        return write(self, ops.Bitwise("bitwise_or"), other)
+
+    def bitwise_xor_(self, other: Any) -> Tensor:
+        return write(self, ops.Bitwise("bitwise_xor"), other)
+
     def neg_(self) -> Tensor:
         return write(self, ops.Neg())
 
@@ -1217,14 +1276,14 @@ class Tensor:
 
     # --- new tensors like this one -------------------------------------------------------------------------------------------
 
-    def new_zeros(self, *size: Any, dtype: Any = None) -> Tensor:
-        return ops.zeros(*size, dtype=dtype or self.dtype, device=self.device)
+    def new_zeros(self, *sizes: Any, size: Any = None, dtype: Any = None) -> Tensor:
+        return ops.zeros(*sizes, size=size, dtype=dtype or self.dtype, device=self.device)
 
-    def new_ones(self, *size: Any, dtype: Any = None) -> Tensor:
-        return ops.ones(*size, dtype=dtype or self.dtype, device=self.device)
+    def new_ones(self, *sizes: Any, size: Any = None, dtype: Any = None) -> Tensor:
+        return ops.ones(*sizes, size=size, dtype=dtype or self.dtype, device=self.device)
 
-    def new_empty(self, *size: Any, dtype: Any = None) -> Tensor:
-        return ops.empty(*size, dtype=dtype or self.dtype, device=self.device)
+    def new_empty(self, *sizes: Any, size: Any = None, dtype: Any = None) -> Tensor:
+        return ops.empty(*sizes, size=size, dtype=dtype or self.dtype, device=self.device)
 
     def new_full(self, size: Sequence[_int], fill_value: Any, dtype: Any = None) -> Tensor:
         return ops.full(size, fill_value, dtype=dtype or self.dtype, device=self.device)
@@ -1236,6 +1295,13 @@ class Tensor:
 def _is_operand(value: Any) -> bool:
     """Whether ``tensor == value`` is a question about elements; with anything else (None, a string) it is just False."""
     return isinstance(value, (Tensor, int, float)) or hasattr(value, "shape")
+
+
+def _at(name: str, numbers: tuple[int, ...], dim: int) -> int:
+    """The number that belongs to a dim."""
+    if not numbers:
+        raise IndexError(f"{name}: expected at least one dim, got a 0-d tensor")
+    return numbers[ops.arguments.as_dim(name, dim, len(numbers))]
 
 
 def _rebuild(cls: type[Tensor], host: Any, device: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:

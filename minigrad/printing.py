@@ -24,8 +24,10 @@ def describe(tensor: Tensor) -> str:
     else:
         array = backend_of(array).to_host(array)
         numbers_of = array.astype(accumulated_in(array.dtype), copy=False)  # NumPy does not format bfloat16
-        prefix = "tensor("
-        numbers = np.array2string(numbers_of, separator=", ", precision=4, suppress_small=True, threshold=1000, prefix=prefix)
+        small = ((numbers_of != 0) & (abs(numbers_of) < 1e-4)).any()  # without an exponent they would look like 0
+        numbers = np.array2string(
+            numbers_of, separator=", ", precision=4, suppress_small=not small, threshold=1000, prefix="tensor("
+        )
         if array.size == 0 and array.ndim > 1:
             extras.append(f"size={array.shape}")
     if tensor.device.type != "cpu":

@@ -101,7 +101,7 @@ class no_grad(_Switch):
 
 
 class enable_grad(_Switch):
-    """Inside, operations are recorded, also within a ``no_grad`` block.
+    """Inside, operations are recorded, also within a ``no_grad`` block, but not within ``inference_mode``.
 
     >>> import minigrad
     >>> x = minigrad.ones(2, requires_grad=True)
@@ -111,7 +111,7 @@ class enable_grad(_Switch):
     """
 
     def _wanted(self) -> tuple[bool, bool]:
-        return True, modes.inference
+        return not modes.inference, modes.inference
 
 
 class inference_mode(_Mode):
@@ -139,6 +139,8 @@ class inference_mode(_Mode):
 class set_grad_enabled(_Mode):
     """Turn recording on or off: at once when called, and put it back when used as a context manager.
 
+    Within ``inference_mode`` it stays off.
+
     >>> import minigrad
     >>> with minigrad.set_grad_enabled(False):
     ...     minigrad.is_grad_enabled()
@@ -148,18 +150,19 @@ class set_grad_enabled(_Mode):
     def __init__(self, mode: bool):
         self._mode = bool(mode)
         self._before = modes.grad
-        modes.grad = self._mode
+        modes.grad, _ = self._wanted()
 
     def __enter__(self) -> None:
         self._entered = ((self._before, modes.inference), *self._entered)
-        self._before = modes.grad = self._mode
+        modes.grad, _ = self._wanted()
+        self._before = modes.grad
 
     def __call__(self, function: F) -> F:
         modes.grad = self._before
         return super().__call__(function)
 
     def _wanted(self) -> tuple[bool, bool]:
-        return self._mode, modes.inference
+        return self._mode and not modes.inference, modes.inference
 
     def _again(self) -> _Mode:
         return set_grad_enabled(self._mode)

@@ -9,6 +9,7 @@ from .arithmetic import Abs, Add, Mul, Neg, Sub, add_in_place, scaled
 from .attention import *
 from .broadcasting import *
 from .comparison import *
+from .comparison import Bitwise
 from .conv import *
 from .conversion import *
 from .conversion import Copy

@@ -277,8 +277,8 @@ class Softplus(Unary):
 
     def backward(self, grad: Tensor) -> Tensor:
         scaled = self.input(0) * self.beta
-        curved = scaled.array <= self.threshold
-        return keep(grad * sigmoid(scaled), curved) + keep(grad, ~curved)
+        straight = scaled.array > self.threshold
+        return keep(grad * sigmoid(scaled), ~straight) + keep(grad, straight)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:

@@ -46,6 +46,16 @@ def as_number(name: str, what: str, value: Any) -> Any:
     return number
 
 
+def fitting_number(name: str, number: Any, dtype: Any) -> Any:
+    """The number as an element of a tensor; in an unsigned dtype a negative one stands, as in PyTorch, for that of its bits."""
+    if dtypes.category(dtype) != 1:
+        return number
+    lowest, highest = dtypes.integer_range(dtype)
+    if not (lowest or -highest) <= number <= highest:
+        raise OverflowError(f"{name}: expected a number that fits into {dtype}, got {number}")
+    return dtypes.wrap_number(int(number), dtype)
+
+
 def as_integers(name: str, what: str, values: Any) -> tuple[int, ...]:
     """One integer, or a sequence of them, as a tuple."""
     if not isinstance(values, (list, tuple)):
@@ -68,8 +78,12 @@ def as_optional_dtype(name: str, dtype: Any) -> Any:
         raise TypeError(f"{name}: {error}") from None
 
 
-def as_sizes(name: str, values: tuple[Any, ...]) -> tuple[int, ...]:
-    """The sizes of a new tensor, given one by one or as one sequence; none for a 0-d tensor."""
+def as_sizes(name: str, values: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """The sizes of a new tensor, given one by one or as one sequence, which may also be the keyword; none for a 0-d tensor."""
+    if size is not None:
+        if values:
+            raise TypeError(f"{name}: expected sizes one by one or as size, got both")
+        values = (size,)
     sizes = unpacked(name, "size", values) if values else ()
     if sizes and min(sizes) < 0:
         raise ValueError(f"{name}: expected sizes of at least 0, got {sizes}")

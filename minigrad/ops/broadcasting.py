@@ -67,6 +67,16 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return x if x.array.shape == shape else SumTo(shape).apply(x)
 
 
+def joint_shape(name: str, *tensors: Tensor) -> tuple[int, ...]:
+    """The shape that the tensors broadcast to."""
+    ndim = max(tensor.ndim for tensor in tensors)
+    padded = [(1,) * (ndim - tensor.ndim) + tensor.shape for tensor in tensors]
+    joint = tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*padded))
+    if any(n not in (1, m) for shape in padded for n, m in zip(shape, joint)):
+        raise ValueError(f"{name}: expected shapes that broadcast, got {' and '.join(str(t.shape) for t in tensors)}")
+    return joint
+
+
 def expand(input: Tensor, *sizes: Any) -> Tensor:
     """A view in which dims of size 1, and new leading dims, are repeated without a copy.
 

@@ -9,7 +9,6 @@ from ..autograd.operation import wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, category
 from .arguments import check_tensor
-from .conversion import result_type
 from .pointwise import Binary
 
 __all__ = [
@@ -55,13 +54,20 @@ class Comparison(Binary):
 
 
 class Bitwise(Comparison):
-    """An operation on the bits of integers and bools."""
+    """An operation on the bits of integers and bools, which ``xp`` has under the same name."""
 
-    def apply(self, a: Any, b: Any) -> Tensor:
-        dtype = result_type(self.operand(a), self.operand(b))
+    wraps_numbers = True
+
+    def __init__(self, called: str):
+        super().__init__(called, called)
+
+    def computed_in(self, dtype: Any) -> Any:
         if dtype in FLOATING:
             raise RuntimeError(f"{self.name}: expected integers or bools, got {dtype}")
-        return super().apply(a, b)
+        return dtype
+
+    def apply(self, a: Any, b: Any) -> Tensor:
+        return super().apply(*self.promote(a, b))
 
 
 # --- comparison --------------------------------------------------------------------------------------------------------
@@ -315,7 +321,7 @@ def bitwise_and(input: Any, other: Any) -> Tensor:
     >>> minigrad.bitwise_and(minigrad.tensor([6, 7]), 3)
     tensor([2, 3])
     """
-    return Bitwise("bitwise_and", "bitwise_and").apply(input, other)
+    return Bitwise("bitwise_and").apply(input, other)
 
 
 def bitwise_or(input: Any, other: Any) -> Tensor:
@@ -325,7 +331,7 @@ def bitwise_or(input: Any, other: Any) -> Tensor:
     >>> minigrad.bitwise_or(minigrad.tensor([4, 1]), 3)
     tensor([7, 3])
     """
-    return Bitwise("bitwise_or", "bitwise_or").apply(input, other)
+    return Bitwise("bitwise_or").apply(input, other)
 
 
 def bitwise_xor(input: Any, other: Any) -> Tensor:
@@ -335,7 +341,7 @@ def bitwise_xor(input: Any, other: Any) -> Tensor:
     >>> minigrad.bitwise_xor(minigrad.tensor([6, 7]), 3)
     tensor([5, 4])
     """
-    return Bitwise("bitwise_xor", "bitwise_xor").apply(input, other)
+    return Bitwise("bitwise_xor").apply(input, other)
 
 
 def bitwise_not(input: Tensor) -> Tensor:

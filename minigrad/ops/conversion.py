@@ -9,7 +9,7 @@ from .._tensor import Tensor
 from ..autograd.operation import Operation, wrap
 from ..backends import Device, backend_for, names_device
 from ..dtypes import FLOATING, REDUCED, result_dtype, scalar_dtype
-from .arguments import as_optional_dtype, check_tensor
+from .arguments import as_optional_dtype, check_tensor, fitting_number
 
 __all__ = ["clone", "contiguous", "result_type", "to"]
 
@@ -100,8 +100,8 @@ class Copy(Operation):
         if isinstance(source, Tensor):
             if not broadcasts_to(source.shape, target.shape):
                 raise ValueError(f"{self.name}_: expected a shape that broadcasts to {target.shape}, got {source.shape}")
-            source = to(source, device=target.device, dtype=target.dtype)
-        return target, source
+            return target, to(source, device=target.device, dtype=target.dtype)
+        return target, fitting_number(f"{self.name}_", source, target.dtype)
 
     def forward(self, target: Any, source: Any, out: Any) -> Any:
         self.source_shape: tuple[int, ...] = getattr(source, "shape", ())

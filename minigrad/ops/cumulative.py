@@ -9,7 +9,7 @@ from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, accumulated_in, int64
-from .arguments import as_dim, check_tensor
+from .arguments import as_dim, as_optional_dtype, check_tensor
 from .autocasting import in_float32
 from .broadcasting import rounded
 from .conversion import cast
@@ -38,8 +38,13 @@ class CumSum(Operation):
         return CumSum(self.dim, not self.from_back).apply(grad)
 
 
-def cumsum(input: Tensor, dim: int) -> Tensor:
-    """Running sums along a dim: ``y[i] = x[0] + ... + x[i]``; in int64 for integers and bools.
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Running sums along a dim: ``y[i] = x[0] + ... + x[i]``.
+
+    Args:
+        input: any tensor.
+        dim: the dim.
+        dtype: convert the input to it first, and the result is of it (default: the input's, int64 for integers and bools).
 
     Raises:
         IndexError: if the dim is out of range.
@@ -48,7 +53,7 @@ def cumsum(input: Tensor, dim: int) -> Tensor:
     >>> minigrad.cumsum(minigrad.tensor([1, 2, 3]), 0)
     tensor([1, 3, 6])
     """
-    return _cumulative("cumsum", CumSum, input, dim)
+    return _cumulative("cumsum", CumSum, input, dim, dtype)
 
 
 class CumProd(Operation):
@@ -90,26 +95,27 @@ def _shifted(x: Tensor, dim: int, places: int) -> Tensor:
     return cat([x.narrow(dim, places, size - places), end], dim)
 
 
-def cumprod(input: Tensor, dim: int) -> Tensor:
-    """Running products along a dim: ``y[i] = x[0] * ... * x[i]``; in int64 for integers and bools.
-
-    Raises:
-        IndexError: if the dim is out of range.
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Running products along a dim: ``y[i] = x[0] * ... * x[i]``; the arguments are as for ``cumsum``.
 
     >>> import minigrad
     >>> minigrad.cumprod(minigrad.tensor([1, 2, 3]), 0)
     tensor([1, 2, 6])
     """
-    return _cumulative("cumprod", CumProd, input, dim)
+    return _cumulative("cumprod", CumProd, input, dim, dtype)
 
 
-def _cumulative(name: str, operation: Any, input: Tensor, dim: int) -> Tensor:
+def _cumulative(name: str, operation: Any, input: Tensor, dim: int, dtype: Any) -> Tensor:
     if modes.autocast:
-        input = in_float32(input)
+        input = input if dtype is not None else in_float32(input)
     check_tensor(name, input)
-    dim = as_dim(name, dim, input.ndim)
+    dim, dtype = as_dim(name, dim, input.ndim), as_optional_dtype(name, dtype)
+    if dtype is not None:
+        input = cast(input, dtype)
     if input.dtype not in FLOATING:
         input = cast(input, int64)
-    if not input.ndim:
-        return reshaped(operation(0).apply(reshaped(input, (1,))), ())
-    return operation(dim).apply(input)
+    if input.ndim:
+        result = operation(dim).apply(input)
+    else:
+        result = reshaped(operation(0).apply(reshaped(input, (1,))), ())
+    return result if dtype is None else cast(result, dtype)

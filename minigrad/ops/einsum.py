@@ -204,6 +204,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         if len(dims) != 2:
             raise ValueError(f"tensordot: expected a number or two lists of dims, got {dims}")
         of_a, of_b = as_dims("tensordot", dims[0], a.ndim), as_dims("tensordot", dims[1], b.ndim)
+        if (of_a and not a.ndim) or (of_b and not b.ndim):
+            raise IndexError(f"tensordot: expected no dims of a 0-d tensor, got {dims} for {a.shape} and {b.shape}")
     else:
         count = as_integer("tensordot", "dims", dims)
         if not 0 <= count <= min(a.ndim, b.ndim):

@@ -9,7 +9,7 @@ from ..autograd.inplace import write
 from ..autograd.operation import Operation
 from ..dtypes import FLOATING, as_number, category, integer_range
 from .arguments import check_tensor
-from .broadcasting import sum_to
+from .broadcasting import joint_shape, sum_to
 from .conversion import broadcasts_to, cast, result_type
 from .masking import keep
 from .pointwise import Binary
@@ -83,6 +83,9 @@ class Clamp(Operation):
     def apply(self, x: Any, low: Any, high: Any) -> Tensor:
         low, high = self._bound("min", low), self._bound("max", high)
         dtype = self._dtype(x, low, high)
+        bounds = [bound for bound in (low, high) if isinstance(bound, Tensor)]
+        if bounds:
+            joint_shape(self.name, x, *bounds)
         return super().apply(cast(x, dtype), self._fitted(low, dtype), self._fitted(high, dtype))
 
     def fit(self, target: Tensor, low: Any, high: Any) -> tuple[Any, ...]:
@@ -158,7 +161,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         max: the upper bound, likewise; where it is below ``min``, it is the result.
 
     Raises:
-        ValueError: if there is no bound at all; RuntimeError if the result is bool.
+        ValueError: if there is no bound at all, or the shapes do not broadcast; RuntimeError if the result is bool.
 
     >>> import minigrad
     >>> minigrad.clamp(minigrad.tensor([-2.0, 0.5, 3.0]), 0, 1)

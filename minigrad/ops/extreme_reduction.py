@@ -10,7 +10,6 @@ from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from .arguments import as_dim, check_tensor, reduced_dims
 from .broadcasting import summed
-from .masking import keep
 from .reduction import reduced_count, spread
 from .shape import reshaped
 
@@ -42,9 +41,13 @@ class Amax(Operation):
 
     def backward(self, grad: Tensor) -> Tensor:
         x = self.input(0)
-        chosen = self.xp.asarray(x.array == spread(self.output().detach(), x.shape, self.dims).array)
+        chosen = self.xp.asarray(self.chosen(x.array, spread(self.output().detach(), x.shape, self.dims).array))
         count = wrap(self.xp.asarray(summed(self.xp, chosen, self.dims, self.keepdim)))
-        return keep(spread(grad / count, x.shape, self.dims), chosen)
+        return spread(grad / count, x.shape, self.dims) * wrap(chosen)
+
+    def chosen(self, x: Any, result: Any) -> Any:
+        """Which elements share the gradient: none if the result is nan, and so the gradient of all is nan."""
+        return x == result
 
 
 class Amin(Amax):
@@ -52,6 +55,19 @@ class Amin(Amax):
 
     def choose(self, x: Any) -> Any:
         return self.xp.min(x, axis=self.dims, keepdims=self.keepdim)
+
+
+class Max(Amax):
+    """The largest element of all, which may be nan: then those that are nan share the gradient evenly."""
+
+    def chosen(self, x: Any, result: Any) -> Any:
+        return (x == result) | (x != x)
+
+
+class Min(Amin):
+    """The smallest element of all, which may be nan: then those that are nan share the gradient evenly."""
+
+    chosen = Max.chosen
 
 
 def _extreme(name: str, operation: type[Amax], input: Tensor, dim: Any, keepdim: bool) -> Tensor:
@@ -178,7 +194,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     if isinstance(dim, Tensor):
         return input.maximum(dim)
     if dim is None:
-        return _extreme("max", Amax, input, None, keepdim)
+        return _extreme("max", Max, input, None, keepdim)
     return _max_or_min("max", input, dim, keepdim)
 
 
@@ -193,5 +209,5 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     if isinstance(dim, Tensor):
         return input.minimum(dim)
     if dim is None:
-        return _extreme("min", Amin, input, None, keepdim)
+        return _extreme("min", Min, input, None, keepdim)
     return _max_or_min("min", input, dim, keepdim)

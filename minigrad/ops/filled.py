@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_for, backend_of
 from ..dtypes import REDUCED, float64, get_default_dtype, int64, scalar_dtype
-from .arguments import as_integer, as_number, as_optional_dtype, as_sizes, check_tensor
+from .arguments import as_integer, as_number, as_optional_dtype, as_sizes, check_tensor, fitting_number
 
 __all__ = [
     "arange",
@@ -35,11 +35,12 @@ def _made(make: Any, device: Any, requires_grad: bool) -> Tensor:
     return result.requires_grad_() if requires_grad else result
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros.
 
     Args:
-        size: the sizes, one by one or as a sequence; none for a 0-d tensor.
+        sizes: the sizes, one by one or as a sequence; none for a 0-d tensor.
+        size: the same by keyword.
         dtype: the element type (default: the default float dtype).
         device: where to put it (default: the CPU).
         requires_grad: whether the gradient with respect to it is wanted.
@@ -52,29 +53,29 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    sizes, dtype = as_sizes("zeros", size), as_optional_dtype("zeros", dtype) or get_default_dtype()
+    sizes, dtype = as_sizes("zeros", sizes, size), as_optional_dtype("zeros", dtype) or get_default_dtype()
     return _made(lambda xp: xp.zeros(sizes, dtype), device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones; the arguments are as for ``zeros``.
 
     >>> import minigrad
     >>> minigrad.ones((2,), dtype=minigrad.int64)
     tensor([1, 1])
     """
-    sizes, dtype = as_sizes("ones", size), as_optional_dtype("ones", dtype) or get_default_dtype()
+    sizes, dtype = as_sizes("ones", sizes, size), as_optional_dtype("ones", dtype) or get_default_dtype()
     return _made(lambda xp: xp.ones(sizes, dtype), device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor whose memory holds whatever was there before; the arguments are as for ``zeros``.
 
     >>> import minigrad
     >>> minigrad.empty(2, 3).shape
     (2, 3)
     """
-    sizes, dtype = as_sizes("empty", size), as_optional_dtype("empty", dtype) or get_default_dtype()
+    sizes, dtype = as_sizes("empty", sizes, size), as_optional_dtype("empty", dtype) or get_default_dtype()
     return _made(lambda xp: xp.empty(sizes, dtype), device, requires_grad)
 
 
@@ -88,6 +89,9 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
         device: where to put it (default: the CPU).
         requires_grad: whether the gradient with respect to it is wanted.
 
+    Raises:
+        OverflowError: if the number does not fit into the dtype.
+
     >>> import minigrad
     >>> minigrad.full((2, 2), 7)
     tensor([[7, 7],
@@ -95,7 +99,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     """
     sizes, value = as_sizes("full", (size,)), as_number("full", "fill_value", fill_value)
     dtype = as_optional_dtype("full", dtype) or scalar_dtype(value)
-    value = float(value) if dtype in REDUCED else value  # ml_dtypes takes no integer beyond int64
+    value = float(value) if dtype in REDUCED else fitting_number("full", value, dtype)  # ml_dtypes takes only 64 bits
     return _made(lambda xp: xp.full(sizes, value, dtype), device, requires_grad)
 
 
@@ -120,12 +124,18 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The numbers ``start``, ``start + step``, ... below ``end`` (above it, if ``step`` is negative).
 
     Args:
-        start: the first number; ``arange(end)`` starts at 0.
+        start: the first number (default: 0); ``arange(end)`` starts at 0, too.
         end: where to stop; it is not reached itself.
         step: the distance, not 0.
         dtype: the element type (default: int64 if all three are integers, else the default float dtype).
@@ -133,7 +143,7 @@ def arange(
         requires_grad: whether the gradient with respect to it is wanted.
 
     Raises:
-        ValueError: if ``step`` is 0 or leads away from ``end``.
+        ValueError: if ``step`` is 0 or leads away from ``end``, or a number is not finite.
 
     >>> import minigrad
     >>> minigrad.arange(3)
@@ -141,9 +151,11 @@ def arange(
     >>> minigrad.arange(1, 2, 0.5)
     tensor([1. , 1.5])
     """
-    start, end = (0, start) if end is None else (start, end)
+    start, end = (0, start) if end is None else (0 if start is None else start, end)
     given = start, end, step
     start, end, step = (as_number("arange", what, value) for what, value in zip(("start", "end", "step"), given))
+    if any(isinstance(number, float) and not isfinite(number) for number in (start, end, step)):
+        raise ValueError(f"arange: expected finite numbers, got {start}, {end}, {step}")
     if step == 0 or (end - start) / step < 0:
         raise ValueError(f"arange: expected a step other than 0 that leads from start to end, got {start}, {end}, {step}")
     integers = all(isinstance(number, int) for number in (start, end, step))
@@ -263,5 +275,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any 
     >>> minigrad.full_like(minigrad.tensor([1.0, 2.0]), 7)
     tensor([7., 7.])
     """
+    check_tensor("full_like", input)
     value = as_number("full_like", "fill_value", fill_value)
+    value = fitting_number("full_like", value, as_optional_dtype("full_like", dtype) or input.dtype)
     return _like("full_like", "full", input, dtype, device, requires_grad, value)

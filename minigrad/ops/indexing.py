@@ -15,7 +15,7 @@ from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import FLOATING, as_number, int64, uint8
 from ..dtypes import bool as bool_dtype
-from .arguments import as_integer
+from .arguments import as_integer, fitting_number
 from .broadcasting import sum_to
 from .conversion import Copy, broadcasts_to, to
 from .creation import as_tensor
@@ -161,7 +161,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
 
     Raises:
         IndexError: as ``getitem``; ValueError if the value's shape does not broadcast; RuntimeError if the tape forbids the
-            write.
+            write; OverflowError if a number does not fit into the input's dtype.
 
     >>> import minigrad
     >>> x = minigrad.zeros(2, 3)
@@ -174,7 +174,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     basic, advanced = parse("setitem", input, index)
     if not isinstance(value, Tensor):
         number = as_number(value)
-        value = as_tensor(value, device=input.device) if number is None else number
+        value = as_tensor(value, device=input.device) if number is None else fitting_number("setitem", number, input.dtype)
     target = _basic_part(input, basic)
     if isinstance(value, Tensor):
         shape = _shape_of(target.shape, advanced)

@@ -65,7 +65,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     dim = as_dim("cat", dim, len(first))
     for x in joined:
         shape = x.array.shape
-        if shape[:dim] != first[:dim] or shape[dim + 1 :] != first[dim + 1 :]:
+        if len(shape) != len(first) or shape[:dim] != first[:dim] or shape[dim + 1 :] != first[dim + 1 :]:
             raise RuntimeError(f"cat: expected tensors of one shape except in dim {dim}, got {first} and {shape}")
     return Cat(dim).apply(*joined)
 

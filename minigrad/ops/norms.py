@@ -54,7 +54,7 @@ class Norm(Operation):
 
 def norm(
     input: Tensor,
-    p: float | str = "fro",
+    p: float | str | None = "fro",
     dim: int | Sequence[int] | None = None,
     keepdim: bool = False,
     *,
@@ -65,7 +65,7 @@ def norm(
     Args:
         input: a floating tensor.
         p: the order; ``inf`` and ``-inf`` for the largest and the smallest absolute value, 0 for the number of elements
-            that are not zero, ``'fro'`` for 2.
+            that are not zero, ``'fro'`` or None for 2.
         dim: the dims to go over; None for all.
         keepdim: keep those dims, with size 1.
         dtype: convert the input to it first.
@@ -84,9 +84,9 @@ def norm(
         input = cast(input, as_dtype(dtype))
     if input.dtype not in FLOATING:
         raise RuntimeError(f"norm: expected a floating dtype, got {input.dtype}; use .float() first")
-    if isinstance(p, str):
-        if p != "fro":
-            raise ValueError(f"norm: expected a number or 'fro' for p, got {p!r}")
+    if isinstance(p, str) and p != "fro":
+        raise ValueError(f"norm: expected a number or 'fro' for p, got {p!r}")
+    if isinstance(p, str) or p is None:
         p = 2
     if p == 0:
         return sum_of(input.sign().abs(), dim, keepdim)
@@ -120,9 +120,7 @@ class LogSumExp(Operation):
 
     def backward(self, grad: Tensor) -> Tensor:
         x, result = self.input(0), self.output()
-        infinite = wrap(self.xp.asarray(~self.xp.isfinite(result.array)))
-        shift = result.masked_fill(infinite, 0)
-        return spread(grad, x.shape, self.dims) * (x - spread(shift, x.shape, self.dims)).exp()
+        return spread(grad, x.shape, self.dims) * (x - spread(result, x.shape, self.dims)).exp()
 
 
 def logsumexp(input: Tensor, dim: int | Sequence[int] | None, keepdim: bool = False) -> Tensor:

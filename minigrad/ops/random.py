@@ -8,7 +8,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_of
-from ..dtypes import FLOATING, as_dtype, float32, float64, get_default_dtype, int64
+from ..dtypes import FLOATING, as_dtype, category, float32, float64, get_default_dtype, int64, integer_range, largest
 from .arguments import as_integer, as_number, as_sizes, check_tensor
 from .generator import Generator, Source
 
@@ -35,12 +35,18 @@ def _floating(name: str, dtype: Any) -> Any:
 
 
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers drawn uniformly from [0, 1).
 
     Args:
-        size: the sizes, one by one or as a sequence.
+        sizes: the sizes, one by one or as a sequence.
+        size: the same by keyword.
         generator: where the numbers come from (default: the device's default generator).
         dtype: a floating dtype (default: the default float dtype).
         device: where to put it (default: where the generator is, else the CPU).
@@ -53,13 +59,18 @@ def rand(
     >>> minigrad.rand(2, 3).shape
     (2, 3)
     """
-    shape, dtype = as_sizes("rand", size), _floating("rand", dtype)
+    shape, dtype = as_sizes("rand", sizes, size), _floating("rand", dtype)
     drawn = Source("rand", generator, device).draw("random_uniform", shape, dtype)
     return wrap(drawn).requires_grad_(requires_grad)
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers drawn from the normal distribution with mean 0 and variance 1; the arguments are as for ``rand``.
 
@@ -67,13 +78,13 @@ def randn(
     >>> minigrad.randn(2, 3).shape
     (2, 3)
     """
-    shape, dtype = as_sizes("randn", size), _floating("randn", dtype)
+    shape, dtype = as_sizes("randn", sizes, size), _floating("randn", dtype)
     drawn = Source("randn", generator, device).draw("random_normal", shape, dtype)
     return wrap(drawn).requires_grad_(requires_grad)
 
 
 def randint(
-    low: int,
+    low: Any = None,
     high: Any = None,
     size: Any = None,
     *,
@@ -85,16 +96,16 @@ def randint(
     """Integers drawn uniformly from ``low`` (inclusive) to ``high`` (exclusive).
 
     Args:
-        low: the smallest; ``randint(high, size)`` draws from 0.
+        low: the smallest (default: 0); ``randint(high, size)`` draws from 0, too.
         high: one more than the largest.
         size: a sequence of sizes.
         generator: where the numbers come from (default: the device's default generator).
-        dtype: the element type (default: int64).
+        dtype: the element type (default: int64). A float that has not all these integers gets the nearest that it has.
         device: where to put it (default: where the generator is, else the CPU).
         requires_grad: whether the gradient with respect to it is wanted.
 
     Raises:
-        ValueError: if there is no integer from ``low`` to ``high``.
+        ValueError: if there is no integer from ``low`` to ``high``, or one that the dtype cannot hold.
 
     >>> import minigrad
     >>> minigrad.randint(3, (2, 2)).shape
@@ -104,14 +115,42 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
+    elif low is None:
+        low = 0
     if size is None:
         raise TypeError("randint: expected a size, got none")
     first, last = as_integer("randint", "low", low), as_integer("randint", "high", high)
     if first >= last:
         raise ValueError(f"randint: expected low below high, got {first} and {last}")
+    dtype = as_dtype(dtype or int64)
+    least, most = _ends_in(dtype, first, last)
     place = Source("randint", generator, device)
     drawn = place.draw("random_integers", first, last, as_sizes("randint", (size,)))
-    return wrap(drawn.astype(as_dtype(dtype or int64), copy=False)).requires_grad_(requires_grad)
+    if (least, most) != (first, last - 1):
+        drawn = place.backend.xp.clip(drawn, least, most)
+    return wrap(drawn.astype(dtype, copy=False)).requires_grad_(requires_grad)
+
+
+_SIGNIFICANT_BITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
+
+
+def _ends_in(dtype: Any, low: int, high: int) -> tuple[int, int]:
+    """The smallest and the largest integer of a dtype from low (inclusive) to high (exclusive)."""
+    least, most = low, high - 1
+    if dtype in FLOATING:
+        bits, highest = _SIGNIFICANT_BITS[str(dtype)], int(largest(dtype))
+        least, most, lowest = -_rounded_down(-least, bits), _rounded_down(most, bits), -highest
+    else:
+        lowest, highest = integer_range(dtype) if category(dtype) else (0, 1)
+    if not lowest <= least <= most <= highest:
+        raise ValueError(f"randint: expected integers from low to high that fit into {dtype}, got {low} and {high}")
+    return least, most
+
+
+def _rounded_down(number: int, bits: int) -> int:
+    """The largest integer of so many significant bits that is no larger than another one."""
+    unit = 1 << max(abs(number).bit_length() - bits, 0)
+    return number // unit * unit
 
 
 def randperm(
@@ -126,13 +165,23 @@ def randperm(
         device: where to put it (default: where the generator is, else the CPU).
         requires_grad: whether the gradient with respect to it is wanted.
 
+    Raises:
+        ValueError: if the dtype does not have all these integers.
+
     >>> import minigrad
     >>> minigrad.randperm(4).sort().values
     tensor([0, 1, 2, 3])
     """
     (count,) = as_sizes("randperm", (as_integer("randperm", "n", n),))
+    dtype = as_dtype(dtype or int64)
+    if dtype in FLOATING:
+        highest = 1 << _SIGNIFICANT_BITS[str(dtype)]
+    else:
+        highest = integer_range(dtype)[1] if category(dtype) else 1
+    if count > highest + 1:
+        raise ValueError(f"randperm: expected n of at most {highest + 1} for {dtype}, got {count}")
     drawn = Source("randperm", generator, device).draw("random_permutation", count)
-    return wrap(drawn.astype(as_dtype(dtype or int64), copy=False)).requires_grad_(requires_grad)
+    return wrap(drawn.astype(dtype, copy=False)).requires_grad_(requires_grad)
 
 
 def rand_like(
@@ -217,8 +266,8 @@ def normal(
         requires_grad: whether the gradient with respect to it is wanted.
 
     Raises:
-        ValueError: if a standard deviation that is a number is negative; TypeError if both are numbers and no size is given,
-            or one is a tensor and a size is.
+        ValueError: if a standard deviation is negative or nan (of a tensor, where the device lets the host see it without
+            waiting); TypeError if both are numbers and no size is given, or one is a tensor and a size is.
 
     >>> import minigrad
     >>> minigrad.normal(minigrad.tensor([0.0, 100.0]), 0.1).round()[1] > 90
@@ -228,8 +277,9 @@ def normal(
     if bool(tensors) == (size is not None):
         raise TypeError("normal: expected a size if and only if mean and std are numbers")
     mean, std = (v.detach() if isinstance(v, Tensor) else as_number("normal", "mean or std", v) for v in (mean, std))
-    if not isinstance(std, Tensor) and std < 0:
-        raise ValueError(f"normal: expected std of at least 0, got {std}")
+    least, _ = bounds_of(std) if isinstance(std, Tensor) else (std, std)
+    if not least >= 0:
+        raise ValueError(f"normal: expected std of at least 0, got {least}")
     if tensors:
         place = mean + std  # for its shape, dtype and device
         size, dtype, device = place.shape, place.dtype, place.device
@@ -245,7 +295,8 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
         generator: where the numbers come from (default: the device's default generator).
 
     Raises:
-        TypeError: if the input is not floating.
+        TypeError: if the input is not floating; ValueError if a probability is out of range (where the device lets the host
+            see it without waiting).
 
     >>> import minigrad
     >>> minigrad.bernoulli(minigrad.tensor([0.0, 1.0]))
@@ -254,6 +305,7 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     check_tensor("bernoulli", input)
     if input.dtype not in FLOATING:
         raise TypeError(f"bernoulli: expected a floating dtype, got {input.dtype}")
+    check_probabilities("bernoulli", input)
     drawn = Source("bernoulli", generator, input.device).draw("random_uniform", input.shape, compared_in(input.dtype))
     return wrap(backend_of(input.array).xp.asarray(drawn < input.array, dtype=input.dtype))
 
@@ -318,6 +370,18 @@ def _check_weights(input: Tensor, count: int, replacement: bool) -> None:
         raise ValueError(f"multinomial: expected finite weights of at least 0, got some from {smallest} to {largest}")
     if fewest < (1 if replacement else count):
         raise ValueError(f"multinomial: expected as many weights above 0 in each row as are drawn, got {fewest}")
+
+
+def bounds_of(x: Tensor) -> tuple[float, float]:
+    """The smallest and the largest element; zeros where there is none, or the host would have to wait to know."""
+    return (backend_of(x.array).index_bounds(x.array) if x.array.size else None) or (0, 0)
+
+
+def check_probabilities(name: str, p: Tensor) -> None:
+    """Raise ValueError if a tensor has elements that are no probabilities, where that is cheap to know."""
+    least, most = bounds_of(p)
+    if not 0 <= least <= most <= 1:
+        raise ValueError(f"{name}: expected probabilities from 0 to 1, got values from {least} to {most}")
 
 
 def compared_in(dtype: Any) -> Any:

@@ -11,7 +11,7 @@ from ..dtypes import FLOATING
 from .arguments import as_number
 from .conversion import broadcasts_to
 from .generator import Generator, Source
-from .random import compared_in
+from .random import check_probabilities, compared_in
 
 AT_ONCE = 1 << 20
 """How many numbers are drawn at a time."""
@@ -72,7 +72,7 @@ def uniform_(input: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: G
     tensor([ True,  True,  True])
     """
     low, high = as_number("uniform_", "from_", from_), as_number("uniform_", "to", to)
-    if low > high:
+    if not low <= high:
         raise ValueError(f"uniform_: expected from_ to be at most to, got {low} and {high}")
     return write(input, Uniform(generator, low, high))
 
@@ -97,7 +97,7 @@ def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Ge
     tensor([ True,  True,  True])
     """
     mean, std = as_number("normal_", "mean", mean), as_number("normal_", "std", std)
-    if std < 0:
+    if not std >= 0:
         raise ValueError(f"normal_: expected std of at least 0, got {std}")
     return write(input, Normal(generator, mean, std))
 
@@ -125,7 +125,8 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
         generator: where the numbers come from (default: the device's default generator).
 
     Raises:
-        ValueError: if ``p`` is a number out of range, or its shape does not broadcast.
+        ValueError: if ``p`` is out of range (of a tensor, where the device lets the host see it without waiting), or its shape
+            does not broadcast.
 
     >>> import minigrad
     >>> minigrad.zeros(3).bernoulli_(1.0)
@@ -137,6 +138,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
         if p.ndim > input.ndim or not broadcasts_to(p.shape, input.shape):
             raise ValueError(f"bernoulli_: expected probabilities that broadcast to {input.shape}, got {p.shape}")
         p = p.to(device=input.device)
+        check_probabilities("bernoulli_", p)
     else:
         p = as_number("bernoulli_", "p", p)
         if not 0 <= p <= 1:

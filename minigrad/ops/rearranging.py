@@ -58,16 +58,20 @@ def _repeated(name: str, input: Tensor, counts: tuple[int, ...]) -> Tensor:
     return ReshapedCopy(tuple(count * size for count, size in zip(counts, shape))).apply(expanded)
 
 
-def repeat_interleave(input: Tensor, repeats: int | Sequence[int] | Tensor, dim: int | None = None) -> Tensor:
+def repeat_interleave(
+    input: Tensor, repeats: int | Sequence[int] | Tensor, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
     """Each element (or, along a dim, each slice) several times in a row.
 
     Args:
         input: any tensor.
         repeats: how many times, or for each index of the dim how many times.
         dim: the dim; None for the flattened tensor.
+        output_size: the dim's size in the result, if it is known.
 
     Raises:
-        RuntimeError: if a number is negative, or there is not one for each index; TypeError if they are no integers.
+        RuntimeError: if a number is negative, there is not one for each index, or they do not sum up to ``output_size``;
+            TypeError if they are no integers.
 
     >>> import minigrad
     >>> minigrad.repeat_interleave(minigrad.tensor([1, 2, 3]), minigrad.tensor([1, 0, 2]))
@@ -86,6 +90,9 @@ def repeat_interleave(input: Tensor, repeats: int | Sequence[int] | Tensor, dim:
     counts = as_integers("repeat_interleave", "number", repeats)
     if len(counts) not in (1, size) or any(n < 0 for n in counts):
         raise RuntimeError(f"repeat_interleave: expected one number of at least 0, or {size} of them, got {repeats}")
+    total = sum(counts) * (size if len(counts) == 1 else 1)
+    if output_size is not None and total != output_size:
+        raise RuntimeError(f"repeat_interleave: expected numbers that sum up to the output_size {output_size}, got {total}")
     if len(counts) == 1:
         shape, (count,) = input.shape, counts
         apart = Reshape((*shape[: dim + 1], 1, *shape[dim + 1 :])).apply(input)

@@ -117,7 +117,7 @@ class Hardtanh(Clamp):
         return self.called
 
     def inside(self, x: Any, low: Any, high: Any) -> Any:
-        return (x > low) & (x < high)
+        return ~((x <= low) | (x >= high))
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
@@ -163,7 +163,7 @@ class Threshold(Unary):
         self.value = value
 
     def forward(self, x: Any, out: Any = None) -> Any:
-        mask = x > self.threshold
+        mask = ~(x <= self.threshold)  # nan stays
         if self.needs(0):
             self.save_constant("mask", mask)
         result = self.xp.where(mask, x, self.value)
@@ -177,7 +177,7 @@ class Threshold(Unary):
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """The elements above a threshold, and one value in place of all others.
+    """The elements above a threshold, and one value in place of all others; nan stays.
 
     Args:
         input: a tensor.
@@ -268,8 +268,9 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         weight = weight.reshape(())
     else:
         weight = weight.reshape((channels,) + (1,) * (input.ndim - 2))
-    positive = input.detach().array > 0
-    return keep(input, positive) + keep(input, ~positive) * weight
+    positive = (input > 0).array
+    scaled = keep(keep(input, ~positive) * weight, ~positive)  # twice, for weights that are not finite: 0 * inf is nan
+    return keep(input, positive) + scaled
 
 
 class Hardsigmoid(Unary):
@@ -309,12 +310,14 @@ class Hardswish(Unary):
         xp = self.xp
         gate = xp.asarray(xp.multiply(x, 1 / 6))
         xp.clip(xp.add(gate, 0.5, out=gate), 0, 1, out=gate)
-        return xp.multiply(x, gate, out=gate if out is None else out)
+        with self.backend.quiet():  # -inf * 0 is nan
+            return xp.multiply(x, gate, out=gate if out is None else out)
 
     def backward(self, grad: Tensor) -> Tensor:
         x = self.input(0)
-        inside = ((x > -3) & (x < 3)).array
-        return keep(grad, (x >= 3).array) + keep(grad, inside) * (x * (1 / 3) + 0.5)
+        straight = (~(x < 3)).array
+        curved = (x > -3).array & ~straight
+        return keep(grad, straight) + keep(grad, curved) * (keep(x, curved) * (1 / 3) + 0.5)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:

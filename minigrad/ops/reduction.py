@@ -72,13 +72,13 @@ def spread(x: Tensor, shape: tuple[int, ...], dims: tuple[int, ...] | None) -> T
 
 
 def sum(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum over some dims or all of them; in int64 for integers and bools.
+    """The sum over some dims or all of them.
 
     Args:
         input: any tensor.
         dim: the dims to sum over; None for all.
         keepdim: keep those dims, with size 1.
-        dtype: convert the input to it first.
+        dtype: convert the input to it first, and the sum is of it (default: the input's, int64 for integers and bools).
 
     Raises:
         IndexError: if a dim is out of range; RuntimeError if one comes twice.
@@ -92,7 +92,8 @@ def sum(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = F
     check_tensor("sum", input)
     if dtype is not None:
         input = cast(input, as_dtype(dtype))
-    return Sum(reduced_dims("sum", dim, input.array.ndim), keepdim).apply(input)
+    result = Sum(reduced_dims("sum", dim, input.array.ndim), keepdim).apply(input)
+    return result if dtype is None else cast(result, as_dtype(dtype))
 
 
 class Mean(Sum):
@@ -169,13 +170,13 @@ def products_of_others(x: Tensor, dim: int) -> Tensor:
 
 
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The product along one dim or over all elements; in int64 for integers and bools.
+    """The product along one dim or over all elements.
 
     Args:
         input: any tensor.
         dim: the dim; None for all.
         keepdim: keep the dims that are gone over, with size 1.
-        dtype: convert the input to it first.
+        dtype: convert the input to it first, and the product is of it (default: the input's, int64 for integers and bools).
 
     Raises:
         IndexError: if the dim is out of range.
@@ -222,26 +223,48 @@ class Var(Operation):
         return centered * spread(grad * (2 / self.freedom), x.shape, self.dims)
 
 
-def var(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
+def var(
+    input: Tensor,
+    dim: int | Sequence[int] | bool | None = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """The variance over some dims or all of them: ``sum((x - mean) ** 2) / (n - correction)``.
 
     Args:
         input: a floating tensor.
-        dim: the dims to go over; None for all.
+        dim: the dims to go over; None for all. ``var(input, False)`` means ``unbiased``.
+        unbiased: True for a correction of 1, False for 0; PyTorch's older spelling.
         keepdim: keep those dims, with size 1.
-        correction: what is taken from the number of elements n; where nothing is left, the variance is nan.
+        correction: what is taken from the number of elements n (default: 1); where nothing is left, the variance is nan.
 
     Raises:
-        IndexError: if a dim is out of range; RuntimeError if one comes twice, or the dtype is not floating.
+        IndexError: if a dim is out of range; RuntimeError if one comes twice, or the dtype is not floating; TypeError if both
+            ``unbiased`` and ``correction`` are given.
 
     >>> import minigrad
     >>> minigrad.var(minigrad.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
     tensor(1.25)
     """
-    return _var("var", input, dim, keepdim, correction)
+    return _var("var", input, *_estimator("var", dim, unbiased, correction), keepdim)
 
 
-def _var(name: str, input: Tensor, dim: Any, keepdim: bool, correction: float) -> Tensor:
+def _estimator(name: str, dim: Any, unbiased: bool | None, correction: float | None) -> tuple[Any, float]:
+    """The dims and the correction that the arguments of ``var`` mean."""
+    if isinstance(dim, bool) and unbiased is None:
+        dim, unbiased = None, dim
+    if unbiased is None:
+        return dim, 1 if correction is None else correction
+    if correction is not None:
+        raise TypeError(f"{name}: expected unbiased or correction, got both")
+    if not isinstance(unbiased, bool):
+        raise TypeError(f"{name}: expected unbiased to be True or False, got {unbiased}")
+    return dim, int(unbiased)
+
+
+def _var(name: str, input: Tensor, dim: Any, correction: float, keepdim: bool) -> Tensor:
     check_tensor(name, input)
     _check_floating(name, input)
     return Var(reduced_dims(name, dim, input.array.ndim), keepdim, correction).apply(input)
@@ -260,18 +283,30 @@ class RootOfSquares(Operation):
         return (grad / (2 * root.masked_fill(zero, 1))).masked_fill(zero, 0)
 
 
-def std(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
+def std(
+    input: Tensor,
+    dim: int | Sequence[int] | bool | None = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """The standard deviation, ``sqrt(var)``; arguments and errors are those of ``var``. Its gradient is 0 where it is 0.
 
     >>> import minigrad
     >>> minigrad.std(minigrad.tensor([1.0, 3.0]), correction=0)
     tensor(1.)
     """
-    return RootOfSquares().apply(_var("std", input, dim, keepdim, correction))
+    return RootOfSquares().apply(_var("std", input, *_estimator("std", dim, unbiased, correction), keepdim))
 
 
 def var_mean(
-    input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, correction: float = 1
+    input: Tensor,
+    dim: int | Sequence[int] | bool | None = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The variance and the mean; the arguments are as for ``var``.
 
@@ -279,7 +314,8 @@ def var_mean(
     >>> minigrad.var_mean(minigrad.tensor([1.0, 3.0]), correction=0)
     (tensor(1.), tensor(2.))
     """
-    return _var("var_mean", input, dim, keepdim, correction), mean(input, dim, keepdim)
+    dim, correction = _estimator("var_mean", dim, unbiased, correction)
+    return _var("var_mean", input, dim, correction, keepdim), mean(input, dim, keepdim)
 
 
 def any(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:

@@ -9,7 +9,7 @@ from ..autograd.inplace import write
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
 from ..dtypes import as_number
-from .arguments import check_tensor
+from .arguments import check_tensor, fitting_number
 from .arithmetic import scaled
 from .autocasting import in_widest
 from .gathering import Gather, one_dim, per_element
@@ -246,7 +246,7 @@ def _scattering(name: str, input: Tensor, dim: Any, index: Any, source: Any, num
     place, index = per_element(name, input, dim, index)
     number = as_number(source)
     if numbers and number is not None:
-        return place, index, number
+        return place, index, fitting_number(name, number, input.dtype)
     _same_dtype(name, input, source)
     if source.ndim != index.ndim or any(m > n for m, n in zip(index.shape, source.shape)):
         raise ValueError(

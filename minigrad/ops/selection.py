@@ -9,8 +9,8 @@ from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..dtypes import as_number
 from ..dtypes import bool as bool_dtype
-from .arguments import check_tensor
-from .broadcasting import Expand, sum_to
+from .arguments import check_tensor, fitting_number
+from .broadcasting import Expand, joint_shape, sum_to
 from .conversion import broadcasts_to, cast, result_type, to
 from .indexing import Index
 
@@ -62,7 +62,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     a, b = _choice("where", input), _choice("where", other)
     dtype = result_type(a, b)
     a, b = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (a, b))
-    _joint_shape("where", condition, *(v for v in (a, b) if isinstance(v, Tensor)))
+    joint_shape("where", condition, *(v for v in (a, b) if isinstance(v, Tensor)))
     return Where(dtype).apply(condition, a, b)
 
 
@@ -97,7 +97,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         value: a number or a 0-d tensor; it is converted to the input's dtype.
 
     Raises:
-        ValueError: if the shapes do not broadcast; TypeError if the mask is not bool, or the value neither a number nor 0-d.
+        ValueError: if the shapes do not broadcast; TypeError if the mask is not bool, or the value neither a number nor 0-d;
+            OverflowError if the number does not fit into the input's dtype.
 
     >>> import minigrad
     >>> x = minigrad.tensor([1.0, 2.0, 3.0])
@@ -106,7 +107,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     check_tensor("masked_fill", input)
     _check_mask("masked_fill", mask)
-    _joint_shape("masked_fill", input, mask)
+    joint_shape("masked_fill", input, mask)
     return MaskedFill().apply(input, mask, filling("masked_fill", value, input))
 
 
@@ -127,7 +128,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """
     check_tensor("masked_select", input)
     _check_mask("masked_select", mask)
-    shape = _joint_shape("masked_select", input, mask) or (1,)
+    shape = joint_shape("masked_select", input, mask) or (1,)
     input, mask = (t if t.shape == shape else Expand(shape).apply(t) for t in (input, mask))
     return Index().apply(input, mask)
 
@@ -164,7 +165,7 @@ def filling(name: str, value: Any, target: Tensor) -> Any:
     number = as_number(value)
     if number is None:
         raise TypeError(f"{name}: expected a number or a 0-d tensor as the value, got {type(value).__name__}")
-    return number
+    return fitting_number(name, number, target.dtype)
 
 
 def _choice(name: str, value: Any) -> Any:
@@ -179,13 +180,3 @@ def _check_mask(name: str, mask: Any) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != bool_dtype:
         found = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
         raise TypeError(f"{name}: expected a bool tensor as the mask, got {found}")
-
-
-def _joint_shape(name: str, *tensors: Tensor) -> tuple[int, ...]:
-    """The shape that the tensors broadcast to."""
-    ndim = max(tensor.ndim for tensor in tensors)
-    padded = [(1,) * (ndim - tensor.ndim) + tensor.shape for tensor in tensors]
-    joint = tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*padded))
-    if any(n not in (1, m) for shape in padded for n, m in zip(shape, joint)):
-        raise ValueError(f"{name}: expected shapes that broadcast, got {' and '.join(str(t.shape) for t in tensors)}")
-    return joint

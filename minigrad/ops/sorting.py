@@ -8,19 +8,20 @@ from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_of
 from .arguments import as_dim, as_integer, check_tensor
-from .extreme_reduction import Amax, ValuesAndIndices
+from .extreme_reduction import Max, ValuesAndIndices
 from .shape import reshaped
 
 __all__ = ["argsort", "median", "sort", "topk", "unique"]
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False) -> ValuesAndIndices:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesAndIndices:
     """The elements of a dim in ascending order, equal ones in the order they had.
 
     Args:
         input: any tensor.
         dim: the dim to sort along.
         descending: the largest first.
+        stable: PyTorch's name for the order of equal elements, which here they keep in any case.
 
     Returns:
         The named pair (values, indices): ``values`` is ``input.gather(dim, indices)``.
@@ -36,7 +37,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False) -> ValuesAndInd
     return ValuesAndIndices(input.gather(dim, indices), indices)
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The indices that sort a dim; arguments and errors are those of ``sort``.
 
     >>> import minigrad
@@ -90,7 +91,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True) -> ValuesAn
     return ValuesAndIndices(input.gather(dim, indices), indices)
 
 
-class Median(Amax):
+class Median(Max):
     """The lower median of all elements; all that are equal to it share the gradient evenly."""
 
     def choose(self, x: Any) -> Any:

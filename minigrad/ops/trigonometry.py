@@ -6,6 +6,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.modes import modes
+from ..autograd.operation import wrap
 from .autocasting import in_float32
 from .pointwise import Binary, Unary
 from .powers import rsqrt
@@ -155,11 +156,15 @@ class Atan2(Binary):
 
     def partial(self, grad: Tensor, i: int) -> Tensor:
         y, x = self.input(0), self.input(1)
-        return (-y if i else x) * grad / (y * y + x * x)
+        square = y * y + x * x
+        origin = wrap(self.xp.asarray(square.array == 0))
+        return ((-y if i else x) * grad / square.masked_fill(origin, 1)).masked_fill(origin, 0)
 
 
 def atan2(input: Any, other: Any) -> Tensor:
     """The angle in [-pi, pi] between the positive x axis and the point (x, y) = (``other``, ``input``).
+
+    The derivatives at (0, 0) are 0.
 
     Args:
         input: the y coordinates: a tensor, or a number if ``other`` is a tensor.

@@ -227,6 +227,16 @@ def test_inference_tensors(x):
     assert not y.clone().is_inference()
 
 
+def test_nothing_is_recorded_in_inference_mode(x):
+    with inference_mode():
+        with enable_grad():
+            assert not recorded(x)
+        with set_grad_enabled(True):
+            assert not recorded(x)
+        assert not is_grad_enabled()
+    assert recorded(x)
+
+
 def test_inference_mode_can_be_turned_off_again(x):
     with inference_mode():
         with inference_mode(False):

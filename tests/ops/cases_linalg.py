@@ -225,6 +225,11 @@ CASES = [
             (lambda: minigrad.tensordot(ones(2), ones(2, 3), 2), ValueError, "dims from 0 to 1, got 2"),
             (lambda: minigrad.tensordot(ones(2), ones(2), ([0],)), ValueError, r"two lists of dims, got \(\[0\],\)"),
             (lambda: minigrad.tensordot(ones(2), ones(2), ([1], [0])), IndexError, r"dim in \[-1, 0\], got 1"),
+            (
+                lambda: minigrad.tensordot(ones(), ones(3), ([0], [0])),
+                IndexError,
+                r"no dims of a 0-d tensor, got \(\[0\], \[0\]\)",
+            ),
             (lambda: minigrad.tensordot(ones(2), ones(2).float(), 1), TypeError, OF_ONE_DTYPE),
         ],
     ),

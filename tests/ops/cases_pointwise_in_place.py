@@ -29,6 +29,29 @@ def rounded(rng):
     yield Sample((np.array([7, 250], np.uint8),), {"right": 4})
 
 
+def bits_samples(rng):
+    yield Sample((np.array([[True, False], [True, True]]), np.array([True, False])))
+    yield Sample((np.array(True), np.array(False)))
+    yield Sample((np.array([[6, 7], [-3, 0]]), np.array([[3], [-2]])))
+    yield Sample((np.array([6, 200], np.uint8), np.array([3, 500])))
+    yield Sample((np.array([6, 7]),), {"right": 3})
+    yield Sample((np.zeros((0, 2), bool), np.zeros(2, bool)))
+
+
+def bits(operation, reference):
+    return in_place_binary(
+        operation,
+        lambda a, b: reference(a, b).astype(a.dtype),
+        samples=lambda rng: list(bits_samples(rng)),
+        vector=lambda *sizes: ones(*sizes, dtype="int64"),
+        differentiable=False,
+        bad=[
+            (lambda: getattr(ones(2), operation)(ones(2)), RuntimeError, "expected integers or bools, got float32"),
+            (lambda: getattr(tensor([True]), operation)(1), RuntimeError, "int64 cannot be kept in a tensor of dtype bool"),
+        ],
+    )
+
+
 def three(operation, reference):
     """The case of lerp_, addcmul_ or addcdiv_."""
 
@@ -89,6 +112,9 @@ CASES = [
         samples=lambda rng: list(rounded(rng)),
         bad=[(lambda: tensor([2]).remainder_(0), RuntimeError, "divisor other than 0"), bool_in("remainder_", True)],
     ),
+    bits("bitwise_and_", np.bitwise_and),
+    bits("bitwise_or_", np.bitwise_or),
+    bits("bitwise_xor_", np.bitwise_xor),
     in_place_unary("neg_", np.negative, whole=True, bad=[bool_in("neg_")]),
     in_place_unary("abs_", np.abs, avoid=[0], whole=True, bad=[bool_in("abs_")]),
     in_place_unary("reciprocal_", np.reciprocal, avoid=[0]),

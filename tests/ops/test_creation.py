@@ -132,6 +132,25 @@ def test_arange_does_not_add_up_rounding_errors():
     np.testing.assert_array_equal(x.numpy(), (np.arange(10000) * 0.1).astype(np.float32))
 
 
+def test_size_by_keyword():
+    for function in (minigrad.zeros, minigrad.ones, minigrad.empty, minigrad.rand, minigrad.randn, minigrad.ones(1).new_zeros):
+        assert function(size=(2, 3)).shape == function(size=[2, 3]).shape == function(2, 3).shape == (2, 3)
+    assert minigrad.zeros(size=()).shape == minigrad.zeros().shape == ()
+    with pytest.raises(TypeError, match="zeros: expected sizes one by one or as size, got both"):
+        minigrad.zeros(2, size=(2,))
+
+
+def test_arange_by_keywords():
+    assert minigrad.arange(end=3).tolist() == [0, 1, 2]
+    assert minigrad.arange(start=1, end=7, step=3).tolist() == [1, 4]
+
+
+@pytest.mark.parametrize("numbers", [(float("inf"),), (0, float("nan")), (0, 1, float("nan"))])
+def test_arange_ends(numbers):
+    with pytest.raises(ValueError, match="arange: expected finite numbers, got "):
+        minigrad.arange(*numbers)
+
+
 def test_sizes_one_by_one_or_as_a_sequence():
     for size in [(2, 3), [2, 3]]:
         assert minigrad.zeros(size).shape == minigrad.zeros(*size).shape == (2, 3)

@@ -140,3 +140,26 @@ def test_meshgrid_takes_no_memory():
     grids = minigrad.meshgrid(minigrad.arange(300), minigrad.arange(200), indexing="xy")
     assert [g.shape for g in grids] == [(200, 300)] * 2
     assert [g.stride() for g in grids] == [(0, 1), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: minigrad.hstack([minigrad.ones(1, 1), minigrad.tensor(1.0)]),
+        lambda: minigrad.cat([minigrad.ones(1, 1), minigrad.ones(1)], 1),
+    ],
+)
+def test_tensors_of_fewer_dims_are_not_joined(call):
+    with pytest.raises(RuntimeError, match=r"cat: expected tensors of one shape except in dim 1, got \(1, 1\) and \(1,\)"):
+        call()
+
+
+def test_repeat_interleave_checks_the_size_that_is_expected():
+    x, repeats = minigrad.tensor([1, 2]), minigrad.tensor([1, 2])
+    assert (
+        x.repeat_interleave(repeats, output_size=3).tolist()
+        == minigrad.repeat_interleave(x, 2, 0, output_size=4)[1:].tolist()
+        == [1, 2, 2]
+    )
+    with pytest.raises(RuntimeError, match="repeat_interleave: expected numbers that sum up to the output_size 4, got 3"):
+        x.repeat_interleave(repeats, output_size=4)

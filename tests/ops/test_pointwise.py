@@ -74,6 +74,56 @@ def test_activations_have_torchs_derivatives_at_their_kinks(name):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("hardswish", ()),
+        ("hardtanh", ()),
+        ("softplus", ()),
+        ("softplus", (2, 3)),
+        ("threshold", (0.5, 9.0)),
+        ("leaky_relu", ()),
+    ],
+)
+def test_activations_have_torchs_values_and_derivatives_at_infinity_and_nan(name, arguments):
+    torch = pytest.importorskip("torch")
+    points = [NAN, INF, -INF, 0.5]
+    ours, theirs = getattr(minigrad.nn.functional, name), getattr(torch.nn.functional, name)
+    np.testing.assert_allclose(
+        ours(tensor(points), *arguments).numpy(), theirs(torch.tensor(points), *arguments).numpy(), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        gradients(lambda x: ours(x, *arguments), points),
+        torch_gradients(lambda t, x: theirs(x, *arguments), points),
+        rtol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("weight", [INF, NAN, 0.5])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_prelu_multiplies_only_what_is_not_positive(weight):
+    torch = pytest.importorskip("torch")
+    points = [2.0, 0.0, -1.0, INF]
+    ours = minigrad.nn.functional.prelu(tensor(points), tensor([weight]))
+    np.testing.assert_array_equal(ours.numpy(), torch.nn.functional.prelu(torch.tensor(points), torch.tensor([weight])).numpy())
+    ours = gradients(minigrad.nn.functional.prelu, points, [weight])
+    theirs = torch_gradients(lambda t, x, w: t.nn.functional.prelu(x, w), points, [weight])
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(our, their)
+
+
+def test_atan2_has_derivative_zero_at_the_origin():
+    y, x = [0.0, 0.0, -0.0, 0.0, NAN, INF], [0.0, -0.0, 1.0, -1.0, 1.0, 1.0]
+    ours, theirs = gradients(minigrad.atan2, y, x), torch_gradients(lambda t, *inputs: t.atan2(*inputs), y, x)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_bounds_that_do_not_broadcast():
+    for bounds in ({"max": minigrad.ones(3)}, {"min": minigrad.ones(3), "max": minigrad.ones(4)}):
+        with pytest.raises(ValueError, match=r"clamp: expected shapes that broadcast, got \(4,\)"):
+            minigrad.ones(4).clamp(**bounds)
+
+
 def test_infinite_gradients_do_not_get_through_a_mask():
     for function in (minigrad.relu, lambda x: x.clamp(min=0), lambda x: minigrad.maximum(x, 0.0)):
         x = Tensor(np.array([-1.0, 1.0]), requires_grad=True)

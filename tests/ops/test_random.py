@@ -63,6 +63,67 @@ def test_randint_of_the_largest_range(generator):
     assert x.amin().item() < -(2**61) < 2**61 < x.amax().item()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [("float16", 0, 4096), ("float16", -4095, 2), ("bfloat16", 0, 512), ("float32", 2**24, 2**24 + 2), ("float16", 2048, 2050)],
+)
+def test_randint_rounds_to_nothing_out_of_range(generator, dtype, low, high):
+    x = minigrad.randint(low, high, (COUNT,), dtype=dtype, generator=generator).double()
+    assert low <= x.amin().item() and x.amax().item() < high
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [("uint8", 0, 300), ("uint8", -1, 3), ("int8", 0, 129), ("bool", 0, 3), ("float16", 0, 70000), ("float16", 2049, 2050)],
+)
+def test_randint_refuses_what_its_dtype_cannot_hold(dtype, low, high):
+    with pytest.raises(ValueError, match=rf"randint: expected .* {dtype}, got {low} and {high}"):
+        minigrad.randint(low, high, (5,), dtype=dtype)
+
+
+def test_randint_takes_all_that_its_dtype_holds():
+    assert minigrad.randint(0, 256, (3,), dtype="uint8").dtype == "uint8"
+    assert minigrad.randint(0, 2, (3,), dtype="bool").dtype == "bool"
+    assert minigrad.randint(high=4, size=(2,)).shape == minigrad.randint(low=0, high=4, size=(2,)).shape == (2,)
+    assert 0 <= minigrad.randint(high=4, size=(100,)).amin().item() <= minigrad.randint(high=4, size=(100,)).amax().item() < 4
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("uint8", 256), ("int8", 128), ("float16", 2049), ("bfloat16", 257)])
+def test_randperm_repeats_nothing(dtype, most):
+    assert minigrad.randperm(most, dtype=dtype).double().sort().values.tolist() == list(range(most))
+    with pytest.raises(ValueError, match=f"randperm: expected n of at most {most} for {dtype}, got {most + 1}"):
+        minigrad.randperm(most + 1, dtype=dtype)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: minigrad.bernoulli(minigrad.tensor([1.5, 0.5])),
+            "bernoulli: expected probabilities from 0 to 1, got .* 0.5 to 1.5",
+        ),
+        (lambda: minigrad.bernoulli(minigrad.tensor([NAN])), "bernoulli: expected probabilities from 0 to 1, got .* nan"),
+        (lambda: minigrad.zeros(2).bernoulli_(minigrad.tensor([-1.0, 0])), "bernoulli_: expected probabilities from 0 to 1"),
+        (lambda: minigrad.normal(minigrad.zeros(1), -minigrad.ones(1)), "normal: expected std of at least 0, got -1.0"),
+        (lambda: minigrad.normal(0.0, minigrad.tensor([NAN])), "normal: expected std of at least 0, got nan"),
+        (lambda: minigrad.normal(0.0, NAN, (2,)), "normal: expected std of at least 0, got nan"),
+        (lambda: minigrad.zeros(2).normal_(0, NAN), "normal_: expected std of at least 0, got nan"),
+        (lambda: minigrad.zeros(2).uniform_(0, NAN), "uniform_: expected from_ to be at most to, got 0 and nan"),
+    ],
+)
+def test_parameters_out_of_range(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_no_parameters_are_in_range():
+    assert minigrad.bernoulli(minigrad.zeros(0)).shape == minigrad.normal(minigrad.zeros(0), minigrad.zeros(0)).shape == (0,)
+    assert minigrad.zeros(0).bernoulli_(minigrad.zeros(0)).shape == (0,)
+
+
 def test_randperm_is_a_uniform_permutation(generator):
     drawn = [tuple(minigrad.randperm(3, generator=generator).tolist()) for _ in range(600)]
     orders, counts = np.unique(drawn, axis=0, return_counts=True)

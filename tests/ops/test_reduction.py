@@ -21,6 +21,21 @@ def gradient(function, values):
     return x.grad.tolist()
 
 
+def assert_gradient_is_torchs(function, values):
+    """Of a function of minigrad or torch, and of the tensor."""
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    function(torch, x).sum().backward()
+    np.testing.assert_array_equal(gradient(lambda y: function(minigrad, y), values), x.grad.numpy())
+
+
+@pytest.mark.parametrize("name", ["max", "min", "median", "amax", "amin"])
+@pytest.mark.parametrize("values", [[np.nan, 1, 2], [np.nan, 1, np.nan]])
+def test_gradient_of_the_extremes_of_nan_is_torchs(name, values):
+    assert_gradient_is_torchs(lambda t, x: getattr(t, name)(x), values)
+    assert_gradient_is_torchs(lambda t, x: (x.amax if name == "amax" else x.amin)(0), values)
+
+
 @pytest.mark.parametrize("function", [minigrad.amax, minigrad.max], ids=["amax", "max"])
 def test_equal_maxima_share_the_gradient(function):
     assert gradient(function, [[3, 1, 3], [0, 3, -3]]) == [[1 / 3, 0, 1 / 3], [0, 1 / 3, 0]]
@@ -73,6 +88,11 @@ def test_norm_with_some_zeros_is_torchs(p):
     np.testing.assert_allclose(gradient(lambda y: minigrad.norm(y, p, 1), values), x.grad.numpy(), rtol=1e-12)
 
 
+def test_norm_without_an_order_is_the_2_norm():
+    x = minigrad.ones(4)
+    assert x.norm(None).item() == minigrad.norm(x, p=None, dim=0).item() == 2
+
+
 def test_second_derivative_of_the_norm_of_zeros_is_finite():
     x = Tensor(np.zeros(3), requires_grad=True)
     (first,) = grad(minigrad.norm(x), x, create_graph=True)
@@ -94,6 +114,48 @@ def test_variance_without_degrees_of_freedom_is_nan():
     assert np.isnan(minigrad.var(Tensor(np.array([3.0]))).item())
     assert np.isnan(minigrad.std(Tensor(np.array([3.0, 4.0])), correction=2).item())
     assert minigrad.var(Tensor(np.array([3.0])), correction=0).item() == 0
+
+
+UNBIASED = [
+    ((False,), {}),
+    ((True,), {}),
+    ((0, False), {}),
+    ((0, True), {}),
+    ((0, False, True), {}),
+    (((0, 1), False, True), {}),
+    ((None, False), {}),
+    ((), {"unbiased": False}),
+    ((0,), {"unbiased": False, "keepdim": True}),
+    ((), {"dim": 0, "unbiased": False}),
+    ((0,), {"keepdim": True}),
+    ((0,), {"correction": 0, "keepdim": True}),
+    ((), {"correction": 2}),
+]
+
+
+@pytest.mark.parametrize("name", ["var", "std", "var_mean"])
+@pytest.mark.parametrize(("args", "kwargs"), UNBIASED)
+def test_unbiased_is_torchs(name, args, kwargs):
+    torch = pytest.importorskip("torch")
+    values = np.array([[0.0, 1, 5], [2, 7, 3]])
+    ours, theirs = (
+        [getattr(minigrad, name)(Tensor(values), *args, **kwargs)],
+        getattr(torch, name)(torch.tensor(values), *args, **kwargs),
+    )
+    if name != "var_mean":
+        ours, theirs = [*ours, getattr(Tensor(values), name)(*args, **kwargs)], [theirs, theirs]
+    else:
+        (ours,) = ours
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our.numpy(), their.numpy(), rtol=1e-12, strict=True)
+
+
+def test_unbiased_or_a_correction():
+    x = minigrad.ones(3)
+    with pytest.raises(TypeError, match="std: expected unbiased or correction, got both"):
+        x.std(unbiased=False, correction=1)
+    with pytest.raises(TypeError, match="var: expected unbiased to be True or False, got 0"):
+        x.var(0, 0)
 
 
 def test_variance_does_not_cancel():
@@ -132,7 +194,15 @@ def test_logsumexp_at_infinity():
     values = [[-INFINITY, -INFINITY], [0, INFINITY], [-INFINITY, 1]]
     x = Tensor(np.array(values))
     assert x.logsumexp(1).tolist() == [-INFINITY, INFINITY, 1]
-    assert gradient(lambda y: y.logsumexp(1), [values[0], values[2]]) == [[0, 0], [0, 1]]
+    assert gradient(lambda y: y.logsumexp(1), values[2:]) == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, INFINITY, -2], [INFINITY, INFINITY, 1], [1, np.nan, -2], [np.nan, INFINITY, 1], [-INFINITY, -INFINITY]],
+)
+def test_logsumexp_hides_no_infinity_and_no_nan_from_its_gradient(values):
+    assert_gradient_is_torchs(lambda t, x: t.logsumexp(x, 0), values)
 
 
 def test_half_precision_sums_in_single():
@@ -160,6 +230,14 @@ def test_dtype_is_converted_to_before_summing():
     assert x.sum(dtype="float32").dtype == "float32"
     x.sum(dtype="float32").backward()
     assert x.grad.dtype == "float64"
+    for dtype in ("bool", "uint8", "int32"):
+        for result in (x.sum(dtype=dtype), x.prod(dtype=dtype), x.sum(0, dtype=dtype)):
+            assert result.dtype == dtype
+        assert x.cumsum(0, dtype=dtype).dtype == minigrad.cumprod(x, 0, dtype=dtype).dtype == dtype
+    assert minigrad.tensor([200, 200]).sum(dtype="uint8").item() == 144
+    assert minigrad.tensor([200, 200]).cumsum(0, dtype="uint8").tolist() == [200, 144]
+    assert x.cumsum(0, dtype="int64").tolist() == [1, 3]
+    assert minigrad.tensor([2, 2]).sum(dtype="bool").item() is True
     assert minigrad.arange(4).mean(dtype="float64").item() == 1.5
     assert minigrad.arange(4).prod(dtype="float32").dtype == "float32"
 

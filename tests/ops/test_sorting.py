@@ -57,3 +57,9 @@ def test_unique_gives_the_input_back():
     assert values[inverse].tolist() == x.tolist()
     assert counts.sum().item() == 24
     assert not x.double().requires_grad_().unique().requires_grad
+
+
+def test_stability_may_be_asked_for():
+    x = minigrad.tensor([1, 0, 1, 0])
+    assert x.sort(stable=True).indices.tolist() == minigrad.argsort(x, stable=True).tolist() == [1, 3, 0, 2]
+    assert minigrad.sort(x, stable=True, dim=0, descending=True).indices.tolist() == [0, 2, 1, 3]
