@@ -966,8 +966,8 @@ class Tensor:
     def median(self, dim: _int | None = None, keepdim: _bool = False) -> Any:
         return ops.median(self, dim, keepdim)
 
-    def unique(self, return_inverse: _bool = False, return_counts: _bool = False) -> Any:
-        return ops.unique(self, return_inverse, return_counts)
+    def unique(self, sorted: _bool = True, return_inverse: _bool = False, return_counts: _bool = False) -> Any:
+        return ops.unique(self, sorted, return_inverse, return_counts)
 
     # --- shape ---------------------------------------------------------------------------------------------------------------
 

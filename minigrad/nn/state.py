@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .._tensor import Tensor
 from ..autograd import no_grad
 from ..autograd.inplace import check_writable
+from ..ops.arguments import described
 from .parameter import Parameter
 
 
@@ -124,7 +125,7 @@ def _mismatch(key: str, slot: _Slot, value: Any, assign: bool) -> str | None:
     """Why a value cannot be loaded, if it cannot."""
     current = slot.tensor
     if not isinstance(value, Tensor):
-        return f"{key}: expected a Tensor of minigrad, got {_name_of(type(value))}"
+        return f"{key}: expected a Tensor of minigrad, got {described(value)}"
     if value.shape != current.shape:
         return f"{key}: expected shape {current.shape}, got {value.shape}"
     if not assign and (current.device.type == "meta") != (value.device.type == "meta"):
@@ -139,12 +140,6 @@ def _mismatch(key: str, slot: _Slot, value: Any, assign: bool) -> str | None:
         except RuntimeError as error:
             return str(error)
     return None
-
-
-def _name_of(kind: type) -> str:
-    """A type's name, with the package that it is from: there are other Tensors."""
-    package = kind.__module__.partition(".")[0]
-    return kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
 
 
 def _report(name: str, strict: bool, keys: IncompatibleKeys, problems: list[str]) -> str:

@@ -14,7 +14,17 @@ from .._tensor import Tensor
 def check_tensor(name: str, value: Any) -> None:
     """Raise TypeError for anything but a Tensor."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
+        raise TypeError(f"{name}: expected a Tensor, got {described(value)}")
+
+
+def described(value: Any) -> str:
+    """What kind a value is of that is no Tensor, and if it is an array, how it becomes one."""
+    kind = type(value)
+    if not hasattr(value, "__dlpack__"):
+        return kind.__name__
+    library = kind.__module__.partition(".")[0]
+    sharing = "from_numpy" if library == "numpy" else "from_dlpack"
+    return f"{library}.{kind.__name__}; minigrad.tensor makes a Tensor of a copy, minigrad.{sharing} one that shares its memory"
 
 
 def as_tensors(name: str, values: Any) -> tuple[Tensor, ...]:

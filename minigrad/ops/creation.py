@@ -23,7 +23,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """A new tensor with a copy of the data, and no history.
 
     Args:
-        data: a number, nested sequences of numbers, an array, or a Tensor.
+        data: a number, nested sequences of numbers, an array of any library that speaks DLPack, or a Tensor.
         dtype: the element type. If left out: the default float dtype for Python floats, int64 for ints, bool for bools; arrays
             and Tensors keep theirs.
         device: where to put it; if left out, on the device of a ``with`` block around the call, else where a Tensor or an array
@@ -130,6 +130,8 @@ def _as_source(name: str, data: Any, dtype: Any) -> tuple[Tensor, bool]:
         data = backend_of(data).xp.asarray(data)
     elif any(hasattr(data, name) for name in _ARRAY_PROTOCOLS) and not hasattr(data, "dtype"):
         data = backend_for("cpu")[0].xp.asarray(data)
+    elif hasattr(data, "__dlpack__"):
+        return from_dlpack(data), False
     else:
         return wrap(_from_python(name, data, dtype)), True
     native = data.dtype.newbyteorder("=")

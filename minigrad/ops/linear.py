@@ -9,6 +9,7 @@ from .._tensor import Tensor
 from ..autograd.deferred import weight_grad_later
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
+from .arguments import described
 from .autocasting import in_reduced
 from .linalg import matmul
 
@@ -81,7 +82,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         input, weight, bias = in_reduced(input), in_reduced(weight), in_reduced(bias)
     for value in (input, weight) if bias is None else (input, weight, bias):
         if not isinstance(value, Tensor):
-            raise TypeError(f"linear: expected Tensors, got {type(value).__name__}")
+            raise TypeError(f"linear: expected Tensors, got {described(value)}")
         if value.array.dtype != input.array.dtype:
             raise TypeError(f"linear: expected tensors of one dtype, got {input.dtype} and {value.dtype}")
     shape, wanted = input.array.shape, weight.array.shape

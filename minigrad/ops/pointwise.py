@@ -10,6 +10,7 @@ from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation
 from ..backends import backend_of
 from ..dtypes import FLOATING, REDUCED, as_number, category, float32, get_default_dtype, wrap_number
+from .arguments import described
 from .broadcasting import rounded, sum_to
 from .conversion import Copy, broadcasts_to, cast, result_type
 
@@ -64,7 +65,7 @@ class Unary(Pointwise):
 
     def apply(self, x: Any) -> Tensor:
         if not isinstance(x, Tensor):
-            raise TypeError(f"{self.name}: expected a Tensor, got {type(x).__name__}")
+            raise TypeError(f"{self.name}: expected a Tensor, got {described(x)}")
         dtype = x.array.dtype
         if dtype not in FLOATING:
             x = cast(x, self.computed_in(dtype))
@@ -177,8 +178,7 @@ class Binary(Pointwise):
             return value
         number = as_number(value)
         if number is None:
-            advice = "; wrap arrays with minigrad.from_numpy or minigrad.tensor" if hasattr(value, "shape") else ""
-            raise TypeError(f"{self.name}: expected a Tensor or a real number, got {type(value).__name__}{advice}")
+            raise TypeError(f"{self.name}: expected a Tensor or a real number, got {described(value)}")
         return number
 
     def number_in(self, number: Any, dtype: Any) -> Any:

@@ -144,11 +144,12 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return ValuesAndIndices(values, indices)
 
 
-def unique(input: Tensor, return_inverse: bool = False, return_counts: bool = False) -> Any:
+def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
     """The distinct elements, sorted; all NaN count as one. No gradient flows through them.
 
     Args:
         input: any tensor.
+        sorted: whether the order matters; if not, the elements are sorted all the same.
         return_inverse: return also, in the input's shape, where each element is among the distinct ones.
         return_counts: return also how often each of them comes.
 
