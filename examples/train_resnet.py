@@ -103,6 +103,7 @@ class Run:
         minigrad.manual_seed(arguments.seed)
         self.settings = {name: getattr(arguments, name) for name in SETTINGS}
         device = minigrad.device(arguments.device)
+        minigrad.zeros((), device=device).item()  # fails where there are no values to train with, as on meta
         self.order = minigrad.Generator().manual_seed(arguments.seed)  # of the training images
         self.order_before = self.order.get_state()  # as it was when this epoch began
         self.draws = minigrad.Generator(device).manual_seed(arguments.seed)  # of the augmentation

@@ -32,8 +32,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.epochs < 1:
+        parser.error(f"--epochs: expected a number from 1 up, got {arguments.epochs}")
+    try:
+        minigrad.manual_seed(arguments.seed)
+    except ValueError as error:
+        parser.error(f"--seed: {error}")
 
-    minigrad.manual_seed(arguments.seed)
     x, y = minigrad.randn(64, 1000), minigrad.randn(64, 10)
     loader = DataLoader(TensorDataset(x, y), batch_size=8)
     model = TwoLayerNet(1000, 100, 10)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
+from math import e, inf, nan, pi
 from typing import Any
 
 from . import autograd, dtypes, ops
@@ -23,12 +25,14 @@ from .backends.cpu.threads import get_num_threads, set_num_threads
 from .dtypes import (
     bool,
     double,
+    finfo,
     float,
     float16,
     float32,
     float64,
     get_default_dtype,
     half,
+    iinfo,
     int,
     int8,
     int16,
@@ -87,6 +91,7 @@ from .ops.sorting import *
 from .ops.trigonometry import *
 
 __version__ = "0.1.0"
+newaxis = None
 
 if hasattr(dtypes, "bfloat16"):
     bfloat16 = dtypes.bfloat16
@@ -115,25 +120,38 @@ _DTYPES = (
     "int64",
     "long",
 )
-_OF_DTYPES = ("uint8", "bool", "get_default_dtype", "promote_types", "set_default_dtype")
+_OF_DTYPES = ("uint8", "bool", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype")
 _GRAD_MODES = ("enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled")
 _AUTOCAST = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
+_CONSTANTS = ("e", "inf", "nan", "newaxis", "pi")
 _THREADS = ("get_num_threads", "set_num_threads")
 
 __all__ = [
     "Tensor",
     "autograd",
     "device",
+    "is_tensor",
     "ops",
     *_GRAD_MODES,
     *_AUTOCAST,
     *_DTYPES,
     *_OF_DTYPES,
+    *_CONSTANTS,
     *_THREADS,
     *_ROOMS,
     *_ELSEWHERE,
     *ops.__all__,
 ]
+
+
+def is_tensor(obj: Any) -> builtins.bool:
+    """Whether a value is a Tensor.
+
+    >>> import minigrad
+    >>> minigrad.is_tensor(minigrad.ones(2)), minigrad.is_tensor([1.0, 1.0])
+    (True, False)
+    """
+    return isinstance(obj, Tensor)
 
 
 def __getattr__(name: str) -> Any:

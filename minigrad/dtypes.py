@@ -122,9 +122,66 @@ def accumulated_in(dtype: np.dtype) -> np.dtype:
     return float32 if dtype in REDUCED else dtype
 
 
+class finfo:
+    """The limits of a floating dtype, as Python numbers: ``bits``, ``eps``, ``max``, ``min``, ``resolution``, ``tiny``.
+
+    ``tiny`` is also called ``smallest_normal``.
+
+    Args:
+        dtype: the default dtype if None.
+
+    Raises:
+        TypeError: if ``dtype`` is not floating.
+
+    >>> import minigrad
+    >>> minigrad.finfo(minigrad.float16).max
+    65504.0
+    """
+
+    def __init__(self, dtype: Any = None):
+        found = _default if dtype is None else as_dtype(dtype)
+        if found not in FLOATING:
+            raise TypeError(f"finfo: expected a floating dtype, got {found}; iinfo is for integers")
+        limits = _limits(found)
+        self.bits, self.dtype = builtins.int(limits.bits), found.name
+        self.max, self.min, self.eps = (builtins.float(number) for number in (limits.max, limits.min, limits.eps))
+        self.smallest_normal = self.tiny = builtins.float(limits.smallest_normal)
+        self.resolution = 10.0**-limits.precision
+
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{name}={getattr(self, name):g}' for name in names)}, dtype={self.dtype})"
+
+
+class iinfo:
+    """The limits of an integer dtype: ``bits``, ``max``, ``min``.
+
+    Raises:
+        TypeError: if ``dtype`` is no integer's.
+
+    >>> import minigrad
+    >>> minigrad.iinfo(minigrad.uint8)
+    iinfo(min=0, max=255, dtype=uint8)
+    """
+
+    def __init__(self, dtype: Any):
+        found = as_dtype(dtype)
+        if category(found) != 1:
+            raise TypeError(f"iinfo: expected an integer dtype, got {found}; finfo is for floats")
+        self.bits, self.dtype = 8 * found.itemsize, found.name
+        self.min, self.max = integer_range(found)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
 def largest(dtype: np.dtype) -> builtins.float:
     """The largest finite number of a floating dtype."""
-    return builtins.float((np if dtype.kind == "f" else ml_dtypes).finfo(dtype).max)
+    return builtins.float(_limits(dtype).max)
+
+
+def _limits(dtype: np.dtype) -> Any:
+    return (np if dtype.kind == "f" else ml_dtypes).finfo(dtype)
 
 
 def category(dtype: np.dtype) -> builtins.int:

@@ -1,14 +1,16 @@
 """``python -m minigrad.doctor``: with and without CuPy, and where parts of CUDA are missing or broken."""
 
+import configparser
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
 
 from minigrad import doctor
-from minigrad.backends.cuda import diagnosis
+from minigrad.backends.cuda import PIP_LINES, diagnosis, pip_line
 from tests.fake_cupy import FakeCupy, fake_cupy
 
 
@@ -47,13 +49,13 @@ def test_everything_works(machine, capsys):
 def test_without_cupy_all_is_well_unless_cuda_is_asked_for(machine, capsys):
     with patch.dict(sys.modules, {"cupy": None}):
         status, found, advice = run(capsys)
-        assert (status, found["CuPy"], advice) == (0, "not installed", ["pip install cupy-cuda13x"])
+        assert (status, found["CuPy"], advice) == (0, "not installed", ['pip install "cupy-cuda13x[ctk]"'])
         with patch.object(diagnosis, "driver_version", lambda: 12040):
-            assert run(capsys, "--cuda")[::2] == (1, ["pip install cupy-cuda12x"])
+            assert run(capsys, "--cuda")[::2] == (1, ['pip install "cupy-cuda12x[ctk]"'])
         with patch.object(diagnosis, "driver_version", lambda: 0):
             status, found, advice = run(capsys, "--cuda")
             assert status == 1 and found["driver"] == "not found"
-            assert "NVIDIA GPU and its driver" in advice[0] and "cupy-cuda13x" in advice[1] and "cupy-cuda12x" in advice[1]
+            assert "NVIDIA GPU and its driver" in advice[0] and advice[1] == PIP_LINES
 
 
 def test_cupy_cannot_be_imported(machine, capsys, tmp_path, monkeypatch):
@@ -63,7 +65,7 @@ def test_cupy_cannot_be_imported(machine, capsys, tmp_path, monkeypatch):
         del sys.modules["cupy"]
         status, found, advice = run(capsys, "--cuda")
     assert (status, found["CuPy"]) == (1, "cannot be imported: numpy.dtype size changed")
-    assert advice == ["pip install cupy-cuda13x"]
+    assert advice == ['pip install "cupy-cuda13x[ctk]"']
 
 
 def test_libraries_are_missing(machine, capsys, monkeypatch):
@@ -92,6 +94,15 @@ def test_no_gpu(machine, capsys):
     status, found, advice = run(capsys, "--cuda")
     assert (status, found["GPU"]) == (1, "none that CuPy can use") and "nvidia-smi" in advice[0]
     assert "kernels" not in found
+
+
+@pytest.mark.parametrize("major", [12, 13])
+def test_the_extras_install_what_the_doctor_advises(major):
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).resolve().parents[1] / "setup.cfg", encoding="utf-8")
+    (requirement,) = config["options.extras_require"][f"cuda{major}"].split()
+    assert pip_line(major) == f'pip install "{requirement}"'
+    assert pip_line(major) in PIP_LINES
 
 
 def test_the_driver_is_asked_without_raising():

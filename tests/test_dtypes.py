@@ -1,5 +1,6 @@
 """The dtypes: bfloat16 with ml_dtypes and without it. How they combine is in tests/ops/test_promotion.py."""
 
+import math
 import pickle
 import subprocess
 import sys
@@ -85,6 +86,39 @@ def test_the_largest_number():
 def test_the_largest_bfloat16(bfloat16):
     assert dtypes.largest(bfloat16) == (2 - 2**-7) * 2.0**127
     assert minigrad.tensor(dtypes.largest(bfloat16), dtype=bfloat16).item() == dtypes.largest(bfloat16)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_limits_of_floats_are_torchs(name):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("ml_dtypes")
+    mine, theirs = minigrad.finfo(name), torch.finfo(getattr(torch, name))
+    for attribute in ("bits", "dtype", "eps", "max", "min", "resolution", "smallest_normal", "tiny"):
+        assert getattr(mine, attribute) == getattr(theirs, attribute)
+        assert type(getattr(mine, attribute)) is type(getattr(theirs, attribute))
+    assert repr(mine) == repr(theirs)
+
+
+@pytest.mark.parametrize("name", ["uint8", "int8", "int16", "int32", "int64"])
+def test_limits_of_integers_are_torchs(name):
+    torch = pytest.importorskip("torch")
+    mine, theirs = minigrad.iinfo(name), torch.iinfo(getattr(torch, name))
+    assert (mine.bits, mine.dtype, mine.min, mine.max) == (theirs.bits, theirs.dtype, theirs.min, theirs.max)
+
+
+def test_limits_of_the_wrong_kind():
+    assert minigrad.finfo().dtype == "float32"
+    with pytest.raises(TypeError, match="finfo: expected a floating dtype, got int32; iinfo is for integers"):
+        minigrad.finfo(minigrad.int32)
+    for dtype in (minigrad.float32, minigrad.bool):
+        with pytest.raises(TypeError, match=f"iinfo: expected an integer dtype, got {dtype}; finfo is for floats"):
+            minigrad.iinfo(dtype)
+
+
+def test_constants_and_what_is_a_tensor():
+    assert (minigrad.pi, minigrad.e, minigrad.inf, minigrad.newaxis) == (math.pi, math.e, math.inf, None)
+    assert math.isnan(minigrad.nan)
+    assert minigrad.is_tensor(minigrad.nn.Parameter(minigrad.ones(1))) and not minigrad.is_tensor(np.ones(1))
 
 
 def test_the_default_dtype(bfloat16):

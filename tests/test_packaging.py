@@ -143,6 +143,14 @@ def test_readme_examples(readme):
     assert printed.endswith("\n19 / 4\n")  # 7×7 by 2, 3×3 by 2, and the 3×3 of the first block
 
 
+def test_what_readme_calls_missing_is_missing(readme):
+    (paragraph,) = re.findall(r"^What a user of PyTorch will miss:.*?\n\n", readme, flags=re.DOTALL | re.MULTILINE)
+    names = set(re.findall(r"`(\w+)`", paragraph)) - {"MultiheadAttention", "DataLoader"}
+    rooms = (minigrad, minigrad.nn, minigrad.nn.functional, minigrad.optim, minigrad.vision.transforms)
+    found = [name for room in rooms for name in dir(room) if name.startswith(tuple(names))]
+    assert len(names) > 5 and found == []
+
+
 def test_readme_programs_are_there(readme):
     for program in re.findall(r"^python (examples/\w+\.py)", readme, flags=re.MULTILINE):
         assert (ROOT / program).is_file()

@@ -72,7 +72,9 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradient of ``outputs`` with respect to ``inputs``, as new tensors: no ``.grad`` is touched.
@@ -83,7 +85,9 @@ def grad(
         grad_outputs: the gradient from above for each output; may be left out for scalars.
         retain_graph: keep what was saved (default: the value of ``create_graph``).
         create_graph: record the backward pass too: for gradients of gradients.
+        only_inputs: True; the argument is here for its place.
         allow_unused: return None for an input that the outputs do not depend on, instead of raising.
+        is_grads_batched: False; minigrad has no vmap.
         materialize_grads: return zeros instead of None there.
 
     Returns:
@@ -91,6 +95,7 @@ def grad(
 
     Raises:
         RuntimeError: as ``backward``, and if an input needs no gradient or was not used.
+        ValueError: for another value of ``only_inputs`` or ``is_grads_batched``, or arguments that contradict each other.
 
     >>> import minigrad
     >>> x = minigrad.tensor(3.0, requires_grad=True)
@@ -98,6 +103,10 @@ def grad(
     >>> minigrad.autograd.grad(first, x)
     (tensor(18.),)
     """
+    if not only_inputs:
+        raise ValueError(f"grad: expected only_inputs=True (backward accumulates into all leaves), got {only_inputs!r}")
+    if is_grads_batched:
+        raise ValueError(f"grad: expected is_grads_batched=False, got {is_grads_batched!r}; call grad once per gradient")
     if materialize_grads and allow_unused is False:
         raise ValueError("grad: expected allow_unused to be True or left out when materialize_grads is True, got False")
     chosen = _as_tuple(inputs, "grad: inputs")

@@ -1,4 +1,4 @@
-"""What PyTorch has as ``torch.cuda``: GPUs, their memory, streams and events, and training steps as CUDA graphs."""
+"""What PyTorch has as ``torch.cuda``: GPUs, their memory and seeds, streams and events, and training steps as CUDA graphs."""
 
 from .devices import (
     current_device,
@@ -12,6 +12,7 @@ from .devices import (
 )
 from .graph import GraphedStep, make_graphed
 from .memory import empty_cache, max_memory_allocated, memory_allocated, memory_reserved, reset_peak_memory_stats
+from .random import manual_seed, manual_seed_all
 from .streams import Event, Stream, current_stream, default_stream, stream
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "get_device_properties",
     "is_available",
     "make_graphed",
+    "manual_seed",
+    "manual_seed_all",
     "max_memory_allocated",
     "memory_allocated",
     "memory_reserved",

@@ -1,11 +1,11 @@
-"""How much of the GPU's memory is in use."""
+"""How much of the GPU's memory is in use: none where there is no GPU, as in PyTorch."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..backends import backend_for
-from ..backends.cuda import memory
+from ..backends.cuda import is_available, memory
 
 __all__ = [
     "empty_cache",
@@ -21,16 +21,13 @@ def memory_allocated(device: Any = None) -> int:
 
     Args:
         device: the current GPU; here and below, as one GPU is used at a time, no other one will do.
-
-    Raises:
-        RuntimeError: if there is none, with the pip line.
     """
-    return memory.used(_cupy(device))
+    return memory.used(_cupy(device)) if is_available() else 0
 
 
 def memory_reserved(device: Any = None) -> int:
     """The bytes that are held of the GPU's memory, for arrays that are there or to come."""
-    return memory.reserved(_cupy(device))
+    return memory.reserved(_cupy(device)) if is_available() else 0
 
 
 def max_memory_allocated(device: Any = None) -> int:
@@ -38,17 +35,22 @@ def max_memory_allocated(device: Any = None) -> int:
 
     The first call of either begins to count; from then on, every allocation costs the host a few microseconds more.
     """
-    return memory.peak(_cupy(device))
+    return memory.peak(_cupy(device)) if is_available() else 0
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Begin to look for the peak anew, from what is in use now."""
+    """Begin to look for the peak anew, from what is in use now.
+
+    Raises:
+        RuntimeError: if there is no GPU, with the pip line.
+    """
     memory.start_peak(_cupy(device))
 
 
 def empty_cache() -> None:
     """Give memory back to the GPU in which no array lies."""
-    memory.release_free(_cupy(None))
+    if is_available():
+        memory.release_free(_cupy(None))
 
 
 def _cupy(device: Any) -> Any:

@@ -27,7 +27,14 @@ INTEGER = re.compile("-?[0-9]{1,20}")
 NEW_OBJECT = b"\x81"
 DICTIONARIES = (dict, OrderedDict, Counter)
 KEYS = (str, bytes, int, float, bool, type(None), Placeholder)
-WHOLE_NETWORK = "the class of a whole network, which is a program: save its state_dict() instead"
+WHOLE_NETWORK = (
+    "the class of a whole network, which is a program; "
+    "in PyTorch, torch.save(model.state_dict(), file) makes a file that can be read"
+)
+# Every module of torch is a new object of its class, and has this attribute among the first that a pickle gives it.
+LONGEST_CALL = 8
+ATTRIBUTE_OF_MODULES = b"_parameters"
+BYTES_UP_TO_IT = 256
 LONGEST_KEY = 2**16
 LONGEST_TUPLE_KEY = 16
 MOST_PERSISTENT_FIELDS = 6
@@ -264,12 +271,18 @@ class PickleReader:
             self.stack.append(self.names[module, name])
         except KeyError as error:
             hint = error.args[0] if type(error.args[0]) is str else ""
-            if len(self.stack) == 1 and type(self.stack[0]) is str and self.stack[0] == "module":
-                # How torch's older formats begin the name of a network's class.
+            if self.is_class_of_network():
                 hint = WHOLE_NETWORK
             got = quoted(f"{module}.{name}")
             problem = f"expected a name that a checkpoint of tensors may use, got {got}"
             raise CheckpointError(f"{problem} ({hint})" if hint else problem) from None
+
+    def is_class_of_network(self) -> bool:
+        """Whether the name that was read last seems to be a network's class; what follows it cannot be read afterwards."""
+        if len(self.stack) == 1 and type(self.stack[0]) is str and self.stack[0] == "module":
+            return True  # how torch's older formats begin the name of a network's class
+        following = self.source.take(min(BYTES_UP_TO_IT, self.source.left))
+        return NEW_OBJECT in following[:LONGEST_CALL] and ATTRIBUTE_OF_MODULES in following
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()

@@ -65,7 +65,8 @@ def write_safetensors(tensors: Any, f: str | os.PathLike | BinaryIO, metadata: d
 def named_arrays(tensors: Any, function: str) -> dict[str, np.ndarray]:
     """The arrays of a flat dict of Tensors."""
     if not isinstance(tensors, dict):
-        raise TypeError(f"{function}: expected a dict of names to tensors, got a {type(tensors).__name__}")
+        hint = " (a module's .state_dict() is one)" if hasattr(tensors, "state_dict") else ""
+        raise TypeError(f"{function}: expected a dict of names to tensors, got a {type(tensors).__name__}{hint}")
     recorder = TensorRecorder()
     arrays = {}
     for name, value in tensors.items():

@@ -163,7 +163,8 @@ class TensorFinder:
         except RuntimeError as error:  # a tensor that has no elements to save, as on the meta device
             raise self.refuse(str(error), RuntimeError) from None
         if record is None:
-            hint = " (minigrad.from_numpy makes it a tensor)" if isinstance(value, np.ndarray) else ""
+            hint = " (its .state_dict() can be saved)" if hasattr(value, "state_dict") else ""
+            hint = " (minigrad.from_numpy makes it a tensor)" if isinstance(value, np.ndarray) else hint
             expected = "tensors, numbers, strings, bytes, None, and dicts, lists, tuples and sets of them"
             raise self.refuse(f"expected {expected}, got a {type(value).__module__}.{type(value).__qualname__}{hint}")
         if record.array.dtype.newbyteorder("=") not in STORAGE_TYPE_OF:

@@ -1,5 +1,7 @@
 """backward and grad: what they compute, where it goes, and what they refuse."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -292,6 +294,26 @@ def test_unused_inputs():
     assert values(autograd.grad(x * 2, [x, y], materialize_grads=True)) == [[2.0], [0.0, 0.0]]
     with pytest.raises(ValueError, match="allow_unused to be True or left out when materialize_grads"):
         autograd.grad(x * 2, [x, y], allow_unused=False, materialize_grads=True)
+
+
+def test_grad_by_position():
+    x, y = leaf(2.0), leaf(3.0)
+    assert values(autograd.grad(x * 2, [x, y], None, None, False, True, True)) == [[2.0], None]
+    assert values(autograd.grad(x * 2, [x, y], None, None, False, True, None, False, True)) == [[2.0], [0.0]]
+
+
+def test_the_arguments_of_grad_stand_in_torchs_order():
+    torch = pytest.importorskip("torch")
+    mine, theirs = (list(inspect.signature(function).parameters) for function in (autograd.grad, torch.autograd.grad))
+    assert mine == theirs
+
+
+def test_what_grad_does_not_do():
+    x = leaf(2.0)
+    with pytest.raises(ValueError, match=r"grad: expected only_inputs=True .*backward.*, got False"):
+        autograd.grad(x * 2, x, None, None, False, False)
+    with pytest.raises(ValueError, match="grad: expected is_grads_batched=False, got True"):
+        autograd.grad(x * 2, x, is_grads_batched=True)
 
 
 @pytest.mark.parametrize(

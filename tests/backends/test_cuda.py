@@ -58,7 +58,9 @@ def test_cupy_is_missing(fake):
             mg.cuda.synchronize,
             lambda: mg.cuda.set_device(0),
         ):
-            with pytest.raises(RuntimeError, match=r"CuPy cannot be imported .*pip install cupy-cuda13x.*cupy-cuda12x"):
+            with pytest.raises(
+                RuntimeError, match=r"CuPy cannot be imported .*pip install .*cupy-cuda13x\[ctk\].*cupy-cuda12x\[ctk\]"
+            ):
                 ask()
 
 

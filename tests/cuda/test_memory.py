@@ -79,6 +79,14 @@ def test_a_graphs_pool_answers_for_its_own_gpu(fake, monkeypatch):
     assert memory._private == []
 
 
+def test_without_a_gpu_nothing_is_in_use():
+    if mg.cuda.is_available():
+        pytest.skip("there is a GPU")
+    for ask in (mg.cuda.memory_allocated, mg.cuda.memory_reserved, mg.cuda.max_memory_allocated):
+        assert ask() == ask("cuda:0") == 0
+    assert mg.cuda.empty_cache() is None
+
+
 @pytest.mark.cuda
 def test_memory_on_the_gpu():
     if not mg.cuda.is_available():

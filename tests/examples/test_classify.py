@@ -280,6 +280,7 @@ def test_no_weights(program, picture, capsys):
         ),
         (["{picture}", *SMALL, "--weights", "{weights}", "--labels", "{picture}"], "--labels: expected text in UTF-8"),
         (["{picture}", *SMALL, "--weights", "{weights}", "--device", "tpu"], "classify: .*tpu"),
+        (["{picture}", *SMALL, "--weights", "{weights}", "--device", "meta"], "classify: a tensor on the meta device has"),
         (
             ["{picture}", "--arch", "vit_tiny_cifar", "--weights", "{vit}"],
             r"expected images \(N, 3, 32, 32\), got \(1, 3, 224, 224\)",

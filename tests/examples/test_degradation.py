@@ -74,6 +74,7 @@ def test_no_verdict_where_a_network_diverged(program):
     ("arguments", "message"),
     [
         (("--device", "gpu"), "degradation: device: expected one of"),
+        (("--device", "meta"), "degradation: a tensor on the meta device has a shape and a dtype but no values"),
         (("--depths", 20, 21), "expected a depth of 6n + 2 (20, 32, 44, ...), got 21"),
         (("--depths", 20, 20), "--depths: expected two different depths or more, got [20]"),
         (("--epochs", 0), "--epochs: expected a number from 1 up, got 0"),

@@ -244,6 +244,7 @@ def test_no_network(tmp_path):
     ("arguments", "message"),
     [
         (["--device", "tpu"], "expected one of cpu, cuda, meta, got 'tpu'"),
+        (["--device", "meta"], "a tensor on the meta device has a shape and a dtype but no values"),
         (["--lr", "-1"], "expected lr to be at least 0, got -1.0"),
         (["--threads", "0"], "expected a whole number from 1 up, got 0"),
         (["--seed", 2**64], "expected a seed from"),

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "two_layer_net.py"
 
 
-def run(*arguments):
-    command = [sys.executable, "-W", "default", str(PROGRAM), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+def run(*arguments, check=True):
+    command = [sys.executable, "-W", "default", str(PROGRAM), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=check, timeout=120)
 
 
 def test_loss_falls():
@@ -25,6 +27,16 @@ def test_older_spelling_is_named():
     assert f"{PROGRAM}:" in errors  # the line that uses it
     assert "DeprecationWarning: MSELoss: size_average and reduce have a newer form" in errors
     assert "reduction='sum'" in errors
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [("--epochs", 0, "--epochs: expected a number from 1 up, got 0"), ("--seed", 2**64, "expected a seed from -2**63")],
+)
+def test_impossible_values(option, value, message):
+    done = run(option, value, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 def test_seed():

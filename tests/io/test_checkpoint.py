@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict, namedtuple
 import numpy as np
 import pytest
 
-from minigrad import Tensor, backends
+from minigrad import Tensor, backends, nn
 from minigrad.backends.cpu import CPUBackend
 from minigrad.io import CheckpointError, load, save
 from minigrad.io.pickle_writer import Call, Name, Persistent, PickleWriter
@@ -126,6 +126,7 @@ extended.note = "lost"
         ({1: (Unknown(),)}, r"save: checkpoint\[1\]\[0\]: "),
         ([print], r"checkpoint\[0\]: .* got a builtins\.builtin_function_or_method"),
         ([np.zeros(2)], r"got a numpy\.ndarray \(minigrad.from_numpy makes it a tensor\)"),
+        (nn.ReLU(), r"got a minigrad\.nn\.\S*ReLU \(its \.state_dict\(\) can be saved\)"),
         ([defaultdict(list)], r"got a collections\.defaultdict"),
         ([Pair(1, 2)], r"got a \S*Pair"),
         ([frozenset()], r"got a builtins\.frozenset"),

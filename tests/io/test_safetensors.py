@@ -235,6 +235,11 @@ base = tensor(3, 4)
     [
         ([tensor(2)], TypeError, "expected a dict of names to tensors, got a list"),
         (tensor(2), TypeError, "expected a dict of names to tensors, got a Tensor"),
+        (
+            minigrad.nn.ReLU(),
+            TypeError,
+            r"expected a dict of names to tensors, got a ReLU \(a module's \.state_dict\(\) is one\)",
+        ),
         ({"a": tensor(2), "epoch": 7}, TypeError, r"expected a tensor as 'epoch', got a int \(a \.pt file may hold"),
         ({"model": {"a": tensor(2)}}, TypeError, "expected a tensor as 'model', got a dict"),
         ({"a": np.zeros(2)}, TypeError, "expected a tensor as 'a', got a ndarray"),

@@ -17,6 +17,7 @@ from minigrad.io.storage import STORAGE_TYPE_OF, TensorRecord
 from minigrad.nn.parameter import Parameter
 from tests.io.records import LAYOUTS, as_array, check_layout
 
+WHOLE_MODULE = r"\(the class of a whole network, .* torch\.save\(model\.state_dict\(\), file\) makes"
 DTYPES = sorted(dtype.name for dtype in STORAGE_TYPE_OF)
 
 
@@ -160,8 +161,10 @@ def test_file_without_checksums(torch, read_torch):
         (lambda torch: torch.zeros(2, dtype=torch.complex64), r"got torch\.ComplexFloatStorage"),
         (lambda torch: torch.zeros(2, dtype=torch.uint16), r"got torch\._utils\._rebuild_tensor_v3"),
         (lambda torch: torch.eye(2).to_sparse(), r"got torch\._utils\._rebuild_sparse_tensor"),
-        (lambda torch: torch.nn.Linear(2, 2), r"got torch\.nn\.modules\.linear\.Linear"),
+        (lambda torch: torch.nn.Linear(2, 2), rf"got torch\.nn\.modules\.linear\.Linear {WHOLE_MODULE}"),
+        (lambda torch: {"epoch": 3, "model": torch.nn.Sequential(torch.nn.ReLU())}, rf"got .*\.Sequential {WHOLE_MODULE}"),
         (lambda torch: np.float64(1.0), r"expected a name .*, got numpy"),
+        (lambda torch: [np.float64(1.0), torch.nn.ReLU()], r"got numpy\S* \(unknown='placeholder'"),
         (lambda torch: torch.FloatTensor(2).storage(), "got a bare Storage data/0"),
     ],
 )

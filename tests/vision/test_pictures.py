@@ -11,7 +11,18 @@ import pytest
 from PIL import Image
 
 import minigrad
-from minigrad.vision.transforms import CenterCrop, Compose, Grayscale, Normalize, Resize, ToTensor, pil_to_tensor
+from minigrad.vision.transforms import (
+    CenterCrop,
+    Compose,
+    Grayscale,
+    Normalize,
+    Pad,
+    RandomCrop,
+    RandomHorizontalFlip,
+    Resize,
+    ToTensor,
+    pil_to_tensor,
+)
 
 SIZES = [(40, 30), (30, 40), (33, 33), (21, 64), (9, 8)]  # width, height
 
@@ -121,6 +132,46 @@ def test_tensors_are_torchvisions(theirs, mode):
     np.testing.assert_array_equal(pil_to_tensor(image).numpy(), theirs.PILToTensor()(image).numpy())
 
 
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 5, 1)])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int64"])
+def test_arrays_are_torchvisions(theirs, shape, dtype):
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    mine, expected = ToTensor()(pixels), theirs.ToTensor()(pixels)
+    np.testing.assert_array_equal(mine.numpy(), expected.numpy(), strict=True)
+    mine.zero_()
+    assert pixels.any()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+@pytest.mark.parametrize("fill", [0, 7])
+def test_augmentation_of_pictures_is_that_of_tensors(mode, fill):
+    """A part and a mirror image are drawn alike, so they may stand before ToTensor or after it."""
+    image = picture(9, 7, mode)
+    whole = pil_to_tensor(image)
+    assert pil_to_tensor(Pad(2, fill)(image)).equal(Pad(2, fill)(whole))
+    for kind, arguments in ((RandomCrop, ((6, 8), 2, fill)), (RandomHorizontalFlip, ())):
+        of_pictures, of_tensors = (kind(*arguments, generator=minigrad.Generator().manual_seed(3)) for _ in range(2))
+        for _ in range(20):
+            assert pil_to_tensor(of_pictures(image)).equal(of_tensors(whole))
+
+
+def test_the_usual_augmentation():
+    minigrad.manual_seed(0)
+    transform = Compose([RandomCrop(32, padding=4), RandomHorizontalFlip(), ToTensor()])
+    assert transform(picture(32, 32)).shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_certain_augmentation_is_torchvisions(theirs, mode):
+    image = picture(6, 5, mode)
+    for mine, other in (
+        (Pad(3, 9), theirs.Pad(3, 9)),
+        (RandomHorizontalFlip(1.0), theirs.RandomHorizontalFlip(1.0)),
+        (RandomCrop((5, 6)), theirs.RandomCrop((5, 6))),
+    ):
+        np.testing.assert_array_equal(np.asarray(mine(image)), np.asarray(other(image)))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_grayscale(channels):
     image = picture(6, 5)
@@ -147,12 +198,39 @@ def test_preparation_for_imagenet_is_torchvisions(theirs, size):
 # --- what is refused ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transform", [Resize(4), CenterCrop(4), Grayscale(), ToTensor(), pil_to_tensor])
+@pytest.mark.parametrize("transform", [Resize(4), CenterCrop(4), Grayscale(), pil_to_tensor])
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3), "uint8"), "cat.jpg"], ids=["array", "str"])
 def test_no_picture(transform, image):
     name = getattr(transform, "__name__", type(transform).__name__)
     with pytest.raises(TypeError, match=f"{name}: expected a PIL image, got {type(image).__name__}"):
         transform(image)
+
+
+@pytest.mark.parametrize("image", ["cat.jpg", minigrad.zeros(1, 2, 2)], ids=["str", "tensor"])
+def test_neither_a_picture_nor_an_array(image):
+    with pytest.raises(TypeError, match=f"ToTensor: expected a PIL image or a NumPy array, got {type(image).__name__}"):
+        ToTensor()(image)
+
+
+def test_arrays_that_are_no_images():
+    with pytest.raises(ValueError, match=r"ToTensor: expected an array \(H, W\) or \(H, W, C\), got \(2, 3, 4, 5\)"):
+        ToTensor()(np.zeros((2, 3, 4, 5)))
+
+
+@pytest.mark.parametrize("transform", [Pad(1), RandomCrop(2), RandomHorizontalFlip(), Normalize([0.0], [1.0])])
+def test_where_a_tensor_is_needed_the_error_names_to_tensor(transform):
+    with pytest.raises(ValueError, match=r"got ndarray \(ToTensor makes a tensor of a picture or an array\)"):
+        transform(np.zeros((4, 4, 3), "uint8"))
+
+
+def test_pictures_are_not_normalized():
+    with pytest.raises(ValueError, match=r"Normalize: expected an image .*, got Image \(ToTensor makes a tensor of"):
+        Normalize([0.0], [1.0])(picture(3, 3, "L"))
+
+
+def test_a_picture_that_is_too_small():
+    with pytest.raises(ValueError, match=r"RandomCrop: expected a padded image of at least \(8, 4\), got \(7, 6\)"):
+        RandomCrop((8, 4), padding=1)(picture(4, 5))
 
 
 def test_tensors_are_not_resized():
@@ -175,7 +253,7 @@ def test_advice_loses_no_values(mode, advice):
         pil_to_tensor(Image.new(mode, (2, 2)))
 
 
-@pytest.mark.parametrize("transform", [Resize(4), CenterCrop(4), Grayscale(), ToTensor(), pil_to_tensor])
+@pytest.mark.parametrize("transform", [Resize(4), CenterCrop(4), Grayscale(), Pad(1), RandomCrop(1), ToTensor(), pil_to_tensor])
 def test_no_pixels(transform):
     with pytest.raises(ValueError, match="expected a picture with pixels, got one of 0×3"):
         transform(Image.new("RGB", (0, 3)))

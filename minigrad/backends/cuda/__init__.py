@@ -27,7 +27,13 @@ from .random import CUDARandomKernels
 from .special import CUDASpecialKernels
 from .transfers import CUDATransfers
 
-PIP_LINES = "pip install cupy-cuda13x (CUDA 13) or pip install cupy-cuda12x (CUDA 12)"
+
+def pip_line(cuda: int) -> str:
+    """What brings CuPy for a major version of CUDA, and the libraries that it and our kernels need; setup.cfg has the same."""
+    return f'pip install "cupy-cuda{cuda}x[ctk]"'
+
+
+PIP_LINES = f"{pip_line(13)} (CUDA 13) or {pip_line(12)} (CUDA 12)"
 
 
 def is_available() -> bool:

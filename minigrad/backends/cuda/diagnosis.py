@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import PIP_LINES, compiler
+from . import PIP_LINES, compiler, pip_line
 from .cublas import load_library
 
 
@@ -26,7 +26,7 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Driver, CuPy, libraries, GPUs and our kernels, which come last; ends earlier where the rest needs what is missing."""
     driver = driver_version()
-    install = f"pip install cupy-cuda{min(driver // 1000, 13)}x" if driver >= 12000 else PIP_LINES
+    install = pip_line(min(driver // 1000, 13)) if driver >= 12000 else PIP_LINES
     if driver:
         yield Finding("driver", f"for CUDA up to {_dotted(driver)}")
     else:
@@ -38,7 +38,7 @@ def examine() -> Iterator[Finding]:
         yield Finding("CuPy", "not installed" if missing else f"cannot be imported: {_first_line(error)}", install)
         return
     yield Finding("CuPy", f"{cupy.__version__}, made for CUDA {_dotted(cupy.cuda.runtime.runtimeGetVersion())}")
-    libraries = f'pip install "cupy-cuda{cupy.cuda.runtime.runtimeGetVersion() // 1000}x[ctk]"'
+    libraries = pip_line(cupy.cuda.runtime.runtimeGetVersion() // 1000)
     yield _asked("NVRTC", lambda: ".".join(map(str, cupy.cuda.nvrtc.getVersion())), libraries)
     yield _asked("cuBLAS", _cublas_version, libraries)
     if not cupy.cuda.is_available():

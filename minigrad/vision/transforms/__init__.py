@@ -3,8 +3,9 @@
 In a batch every image gets a draw of its own. Pictures need Pillow: ``pip install pillow``.
 """
 
+from .augmentation import Pad, RandomCrop, RandomHorizontalFlip
 from .pictures import CenterCrop, Grayscale, Resize, ToTensor, pil_to_tensor
-from .tensors import Compose, Normalize, Pad, RandomCrop, RandomHorizontalFlip
+from .tensors import Compose, Normalize
 
 __all__ = [
     "CenterCrop",

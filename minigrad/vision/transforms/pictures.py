@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from ... import ops
 from ..._tensor import Tensor
-from ...dtypes import get_default_dtype
+from ...dtypes import get_default_dtype, uint8
 from ...nn import functional as F
 from .tensors import check_image, sides
 
@@ -38,7 +39,7 @@ class Resize:
         self.interpolation = interpolation
 
     def __call__(self, image: Any) -> Any:
-        pillow = _check_picture("Resize", image)
+        pillow = check_picture("Resize", image)
         if isinstance(self.size, int):
             longer = int(self.size * max(image.size) / min(image.size))
             size = (self.size, longer) if image.width <= image.height else (longer, self.size)
@@ -71,7 +72,7 @@ class CenterCrop:
     def __call__(self, image: Any) -> Any:
         height, width = self.size
         if not isinstance(image, Tensor):
-            _check_picture("CenterCrop", image)
+            check_picture("CenterCrop", image)
             left, top = _start(image.width, width), _start(image.height, height)
             return image.crop((left, top, left + width, top + height))  # black where the box is outside of the picture
         rows, columns = check_image("CenterCrop", image)[-2:]
@@ -107,7 +108,7 @@ class Grayscale:
         self.num_output_channels = num_output_channels
 
     def __call__(self, image: Any) -> Any:
-        _check_picture("Grayscale", image)
+        check_picture("Grayscale", image)
         grey = image.convert("L")
         return grey if self.num_output_channels == 1 else grey.convert("RGB")
 
@@ -118,8 +119,11 @@ class Grayscale:
 class ToTensor:
     """A picture as a tensor (C, H, W) of the default float dtype with values in 0..1.
 
+    So is an array (H, W, C) or (H, W) of uint8; one of another dtype keeps its values and its dtype.
+
     Raises:
-        ValueError: for a picture whose channels do not have 8 bits; TypeError for anything but a PIL image.
+        ValueError: for a picture whose channels do not have 8 bits, or an array of another number of dimensions; TypeError for
+            anything but a PIL image or a NumPy array.
 
     >>> from PIL import Image
     >>> from minigrad.vision.transforms import ToTensor
@@ -128,7 +132,13 @@ class ToTensor:
     """
 
     def __call__(self, image: Any) -> Tensor:
-        return _pixels("ToTensor", image).to(get_default_dtype()) / 255
+        if is_picture(image) or not hasattr(image, "__array_interface__"):
+            pixels = _pixels("ToTensor", image, "a PIL image or a NumPy array")
+        elif image.ndim in (2, 3):
+            pixels = _channels_first(image)
+        else:
+            raise ValueError(f"ToTensor: expected an array (H, W) or (H, W, C), got {image.shape}")
+        return pixels.to(get_default_dtype()) / 255 if pixels.dtype == uint8 else pixels
 
     def __repr__(self) -> str:
         return "ToTensor()"
@@ -153,8 +163,8 @@ def pil_to_tensor(image: Any) -> Tensor:
     return _pixels("pil_to_tensor", image)
 
 
-def _pixels(name: str, image: Any) -> Tensor:
-    _check_picture(name, image)
+def _pixels(name: str, image: Any, expected: str = "a PIL image") -> Tensor:
+    check_picture(name, image, expected)
     if image.mode == "1":
         image = image.convert("L")
     if image.mode not in _EIGHT_BITS:
@@ -166,18 +176,28 @@ def _pixels(name: str, image: Any) -> Tensor:
                 else "image.convert('RGB') makes it one"
             )
         )
+    return _channels_first(image)
+
+
+def _channels_first(image: Any) -> Tensor:
     pixels = ops.tensor(image)  # (H, W) or (H, W, C)
     return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
 
 
-def _check_picture(name: str, image: Any) -> Any:
+def is_picture(image: Any) -> bool:
+    """Whether it is one of Pillow's: wherever there is one, Pillow has been imported."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(image, pillow.Image)
+
+
+def check_picture(name: str, image: Any, expected: str = "a PIL image") -> Any:
     """Raise TypeError unless it is one of Pillow's, ValueError if it has no pixels; Pillow's module of images."""
     try:
         from PIL import Image
     except ModuleNotFoundError:
         raise ModuleNotFoundError(f"{name}: expected Pillow to be installed: pip install pillow") from None
     if not isinstance(image, Image.Image):
-        raise TypeError(f"{name}: expected a PIL image, got {type(image).__name__}")
+        raise TypeError(f"{name}: expected {expected}, got {type(image).__name__}")
     if 0 in image.size:
         raise ValueError(f"{name}: expected a picture with pixels, got one of {image.width}×{image.height}")
     return Image
