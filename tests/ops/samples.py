@@ -102,7 +102,7 @@ def binary(operation, function, reference, *, samples=None, bad=(), torch=None, 
         torch=theirs,
         bad=[
             (lambda: function(vector(2), "1"), TypeError, "expected a Tensor or a real number, got str"),
-            (lambda: function(vector(2), np.ones(2)), TypeError, "got ndarray; wrap arrays with"),
+            (lambda: function(vector(2), np.ones(2)), TypeError, r"got numpy\.ndarray; minigrad\.tensor makes"),
             (lambda: function(vector(2), 1j), TypeError, "expected a Tensor or a real number, got complex"),
             (lambda: function(1, 2), TypeError, "expected at least one Tensor, got int and int"),
             (lambda: function(vector(2), vector(3)), ValueError, r"shapes that broadcast, got \(2,\) and \(3,\)"),

@@ -215,3 +215,23 @@ def test_data_and_files_stay_on_the_cpu_in_a_device_context():
         assert [len(part) for part in data.random_split(samples, [1, 3])] == [1, 3]
         assert list(data.WeightedRandomSampler([0, 2.5, 0], num_samples=1)) == [1]
         assert data.default_collate([1, 2]).tolist() == [1, 2]
+
+
+def test_arrays_of_another_library_are_copied_or_shared():
+    torch = pytest.importorskip("torch")
+    theirs = torch.arange(3.0)
+    copied, shared = minigrad.tensor(theirs), minigrad.as_tensor(theirs)
+    shared.add_(1)
+    assert copied.tolist() == [0, 1, 2] and theirs.tolist() == [1, 2, 3]
+    for call in (lambda: shared + theirs, lambda: minigrad.exp(theirs), lambda: minigrad.nn.Linear(3, 2)(theirs)):
+        with pytest.raises(TypeError, match=r"got torch\.Tensor; minigrad\.tensor makes .* minigrad\.from_dlpack one that shares"):
+            call()
+
+
+def test_new_tensors_like_one():
+    x = minigrad.zeros(2, dtype=minigrad.float64)
+    assert x.new_ones(2, 3).tolist() == [[1, 1, 1], [1, 1, 1]] and x.new_ones(1).dtype == x.dtype
+    assert x.new_full((2,), 7).tolist() == [7, 7] and x.new_full((1,), 7).dtype == x.dtype
+    assert x.new_empty(2, 3).shape == (2, 3) and x.new_empty(1).dtype == x.dtype
+    assert x.element_size() == 8 and minigrad.ones(1, dtype=minigrad.int8).element_size() == 1
+    assert minigrad.arange(6).reshape_as(minigrad.zeros(2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]

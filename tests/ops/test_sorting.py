@@ -57,6 +57,7 @@ def test_unique_gives_the_input_back():
     assert values[inverse].tolist() == x.tolist()
     assert counts.sum().item() == 24
     assert not x.double().requires_grad_().unique().requires_grad
+    assert [found.tolist() for found in x.unique(False, True)] == [values.tolist(), inverse.tolist()]  # as in PyTorch
 
 
 def test_stability_may_be_asked_for():

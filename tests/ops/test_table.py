@@ -103,6 +103,43 @@ def test_layouts(case, layout):
     checks.check_layouts(case, layout)
 
 
+@pytest.fixture
+def small_parts(monkeypatch):
+    """The CPU's kernels cut even tiny arrays into parts, as they do large ones."""
+    limits = {
+        "elementwise": {"LARGE": 1, "BLOCK": 8, "JOINED": 1, "SUMMED": 1, "WIDTH": 4, "LONG": 8},
+        "special": {"LARGE": 1},
+        "pooling": {"LARGE": 1, "BLOCK": 64},
+        "normalization": {"BLOCK": 16},
+        "windows": {"BLOCK": 64},
+        "linear": {"TINY": 16, "PART": 16},
+        "indexing": {"_CHUNK": 8},
+        **{name: {"PART": 64} for name in ("columns", "kernel_rows", "flat_weights", "banded")},
+    }
+    for name, numbers in limits.items():
+        module = importlib.import_module(f"minigrad.backends.cpu.{name}")
+        for limit, number in numbers.items():
+            assert hasattr(module, limit)
+            monkeypatch.setattr(module, limit, number)
+
+
+@pytest.mark.parametrize("layout", checks.LAYOUTS)
+@cases("layouts", reference=True)
+def test_layouts_in_small_parts(case, layout, small_parts):
+    checks.check_layouts(case, layout)
+
+
+@cases("reduced", reference=True)
+def test_values_in_small_parts(case, small_parts):
+    checks.check_values(case, "float64")
+    checks.check_values(case, "float16")
+
+
+@cases(differentiable=True)
+def test_first_derivatives_in_small_parts(case, small_parts):
+    checks.check_derivatives(case, 1)
+
+
 @cases()
 def test_inputs_unchanged(case):
     checks.check_inputs_unchanged(case)
