@@ -457,7 +457,7 @@ class Tensor:
         return describe(self)
 
     def __format__(self, spec: str) -> str:
-        if self.ndim == 0 and self.device.type != "meta":
+        if self.ndim == 0 and (spec or self.device.type != "meta"):
             return format(self.item(), spec)
         if spec:
             raise TypeError(f"format: expected a 0-d tensor for the format {spec!r}, got shape {self.shape}")

@@ -102,4 +102,4 @@ def test_relu(gpu, dtype):
     assert x.grad.tolist() == [[0, 0, 0, 1, 1, 1]] * 3
     y = minigrad.tensor(numbers, device="cuda", requires_grad=True)
     minigrad.nn.functional.relu6(y).sum().backward()
-    assert y.grad.tolist() == [[0, 0, 0, 1, 0, 0]] * 3
+    assert y.grad.tolist() == [[0, 0, 0, 1, 1, 0]] * 3

@@ -108,7 +108,6 @@ def test_operation(case, dtype):
         lambda x: minigrad.tensor([x[0, 0], 1.0]),
         lambda x: minigrad.from_dlpack(x),
         lambda x: f"{x[0, 0]:.3f}",
-        copy.copy,
     ],
 )
 def test_reading_is_refused(read):
