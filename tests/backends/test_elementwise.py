@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+import minigrad
 from minigrad.backends.cpu import elementwise
 from minigrad.backends.cpu.elementwise import THREADED, as_lines, threaded
 
@@ -69,3 +70,41 @@ def test_lines_are_views_of_one_order():
     assert as_lines((turned, np.ones((4, 3)))) is None
     assert as_lines((turned, turned.copy())) is None
     assert as_lines((x[:, ::2], x[:, ::2])) is None
+
+
+@pytest.mark.parametrize("shape", [(70, 80, 90), (3, 5000, 7), (2, 3, 100, 101), (1, 30000, 1), (20000,)])
+@pytest.mark.parametrize("order", ["rows", "columns", "channels last", "gaps"])
+def test_sums_of_many_rows(shape, order, monkeypatch):
+    monkeypatch.undo()
+    random = np.random.default_rng(0)
+    x = np.asfortranarray(random.random(shape, np.float32)) if order == "columns" else lying(shape, order, "float32", random)
+    axes = range(x.ndim)
+    for some in (None, 0, -1, *(chosen for k in range(1, x.ndim + 1) for chosen in itertools.combinations(axes, k))):
+        for keepdims in (True, False):
+            expected = x.sum(axis=some, keepdims=keepdims, dtype="float64")
+            actual = elementwise.add_up(x, axis=some, keepdims=keepdims)
+            assert actual.shape == expected.shape and actual.dtype == x.dtype
+            np.testing.assert_allclose(actual, expected, rtol=2e-6)
+
+
+def test_sums_do_not_stop_where_float32_has_no_next_integer(monkeypatch):
+    monkeypatch.undo()
+    x = minigrad.ones(1, dtype=minigrad.float32).expand(2**24 + 2**20, 2)
+    assert x.sum(0).tolist() == [2**24 + 2**20] * 2
+    assert x.mean(0).tolist() == [1, 1]
+    assert x[:, 0].cumsum(0)[-1].item() == 2**24 + 2**20
+
+
+def test_numbers_beside_halves_are_not_rounded_first():
+    torch = pytest.importorskip("torch")
+    values = [0.5, 60000.0, -3.0]
+    for calculate in (lambda h: h / 70000, lambda h: h * 1e5, lambda h: h * 1e-8, lambda h: 1e5 * h):
+        ours, theirs = calculate(minigrad.tensor(values).half()), calculate(torch.tensor(values).half())
+        assert ours.dtype == minigrad.float16 and ours.tolist() == theirs.tolist()
+    assert (minigrad.tensor(values).half() - 70000)[1].item() == -10000  # torch rounds here, but not on a GPU
+    x = minigrad.ones(70000, dtype=minigrad.float16, requires_grad=True)
+    (x.mean() * 1000).backward()
+    assert x.grad[0].item() == pytest.approx(1 / 70, rel=1e-3)
+    x = minigrad.tensor(values).half()
+    x *= 1e5
+    assert x.tolist() == [49984.0, np.inf, -np.inf]

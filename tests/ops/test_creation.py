@@ -224,7 +224,9 @@ def test_arrays_of_another_library_are_copied_or_shared():
     shared.add_(1)
     assert copied.tolist() == [0, 1, 2] and theirs.tolist() == [1, 2, 3]
     for call in (lambda: shared + theirs, lambda: minigrad.exp(theirs), lambda: minigrad.nn.Linear(3, 2)(theirs)):
-        with pytest.raises(TypeError, match=r"got torch\.Tensor; minigrad\.tensor makes .* minigrad\.from_dlpack one that shares"):
+        with pytest.raises(
+            TypeError, match=r"got torch\.Tensor; minigrad\.tensor makes .* minigrad\.from_dlpack one that shares"
+        ):
             call()
 
 

@@ -81,3 +81,11 @@ def test_the_largest_among_infinities_and_nan(kernel, stride, padding):
     np.testing.assert_array_equal(found, expected.numpy())
     compared = ~np.isnan(expected.numpy())
     np.testing.assert_array_equal(places.numpy()[compared], theirs.numpy()[compared])
+
+
+def test_windows_too_wide_for_a_byte():
+    x = minigrad.randn(1, 2, 3, 300, requires_grad=True)
+    values, places = F.max_pool2d(x, (2, 299), (1, 1), return_indices=True)
+    assert values.shape == (1, 2, 2, 2)
+    assert (x.flatten(2).gather(2, places.flatten(2)) == values.flatten(2)).all()
+    assert (F.adaptive_max_pool2d(x, 1) == x.amax((2, 3), keepdim=True)).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ JOINED = 1 << 20
 """The elements from which threads pay to join arrays."""
 SUMMED = 1 << 14
 """The elements from which a sum per channel is faster as a product."""
+ROWS = 1 << 12
+"""The numbers that may be added one after the other."""
 WIDTH = 1 << 9
 """How many columns such a product should have."""
 LONG = (1 << 12) + 1
@@ -150,6 +153,8 @@ def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
         array = y if type(x) in _NUMBERS else x
         if type(x) is not type(y) and is_bfloat16(array):
             return with_number(x, y, out=out)
+        if type(array) is np.ndarray and array.dtype == np.float16 and (type(x) in _NUMBERS or type(y) in _NUMBERS):
+            return _in_float32(ufunc, x, y, out)
         if type(array) is not np.ndarray or array.size < LARGE or array.dtype.kind != "f":
             return ufunc(x, y) if out is None else ufunc(x, y, out=out)
         return _on_threads(ufunc, array, (x, y), out)
@@ -157,6 +162,16 @@ def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
     wrapper = unary if ufunc.nin == 1 else binary
     kept = ("__name__", "__doc__", "at", "reduce", "accumulate", "outer")
     return functools.update_wrapper(wrapper, ufunc, assigned=kept, updated=())
+
+
+def _in_float32(ufunc: np.ufunc, x: Any, y: Any, out: Any) -> np.ndarray:
+    """A float16 array and a number, which NumPy would round to float16 first: 70000 to inf, and 1e-8 to 0."""
+    result = ufunc(*(operand.astype(np.float32) if type(operand) is np.ndarray else operand for operand in (x, y)))
+    if out is None:
+        out = np.empty_like(result, np.float16)
+    with np.errstate(over="ignore"):
+        np.copyto(out, result, casting="same_kind")
+    return out
 
 
 def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], out: Any) -> Any:
@@ -186,12 +201,13 @@ def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], o
 def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any = None, **options: Any) -> Any:
     """``np.sum``; over all axes but the channels of channels-last memory as a product with ones, on threads."""
     last = x.ndim - 1
-    plain = type(x) is np.ndarray and not options and x.dtype in (np.float32, np.float64) and dtype in (None, x.dtype)
-    if not plain or x.size < SUMMED or x.ndim < 3 or axis != (0, *range(2, x.ndim)):
+    if type(x) is not np.ndarray or options or x.size < SUMMED or x.dtype.kind != "f":
         return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype, **options)
+    if x.dtype == np.float16 or dtype not in (None, x.dtype) or x.ndim < 3 or axis != (0, *range(2, x.ndim)):
+        return _sum_in_parts(x, axis, keepdims, dtype)
     lying = np.moveaxis(x, 1, last)
     if not lying.flags.c_contiguous:
-        return np.sum(x, axis=axis, keepdims=keepdims)
+        return _sum_in_parts(x, axis, keepdims, dtype)
     C = x.shape[1]
     joined = 1
     while joined * C < WIDTH and (x.size // C) % (2 * joined) == 0:
@@ -207,6 +223,37 @@ def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any =
     for_each(len(sums), part)
     total = sums.reshape(-1, C).sum(axis=0)
     return total.reshape(1, -1, *(1,) * (x.ndim - 2)) if keepdims else total
+
+
+def _sum_in_parts(x: np.ndarray, axis: Any, keepdims: bool, dtype: Any) -> Any:
+    """``np.sum`` of many rows by way of sums of some of them.
+
+    NumPy adds pairwise along the axis that lies closest in memory, and one after the other along the rest: ones in float32 stop
+    at 2²⁴.
+    """
+    axes = range(x.ndim) if axis is None else [i % x.ndim for i in ((axis,) if isinstance(axis, int) else axis)]
+    closest = min(
+        (i for i in range(x.ndim) if x.shape[i] > 1), key=lambda i: (x.strides[i] == 0, abs(x.strides[i]), -i), default=0
+    )
+    rows = [i for i in axes if i != closest]
+    if math.prod(x.shape[i] for i in rows) < ROWS or (len(axes) == x.ndim and x.flags.forc):
+        return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
+    longest = max(rows, key=lambda i: x.shape[i])
+    lying = np.moveaxis(x, longest, 0)
+    height = math.isqrt(len(lying) - 1) + 1
+    some = tuple(i if i > longest else i + 1 for i in axes if i != longest)
+    sums = [
+        np.sum(lying[i : i + height], axis=(0, *some), keepdims=keepdims, dtype=dtype) for i in range(0, len(lying), height)
+    ]
+    total = np.sum(sums, axis=0, dtype=np.float64).astype(sums[0].dtype)
+    return np.moveaxis(total, 0, longest) if keepdims else total
+
+
+def running_sum(x: np.ndarray, axis: int, dtype: Any = None) -> np.ndarray:
+    """``np.cumsum``, of float32 in float64: it adds one after the other."""
+    if (dtype or x.dtype) != np.float32:
+        return np.cumsum(x, axis=axis, dtype=dtype)
+    return np.cumsum(x, axis=axis, dtype=np.float64).astype(np.float32)
 
 
 def join(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> np.ndarray:

@@ -200,7 +200,7 @@ def _find_largest(planes: np.ndarray, windows: Windows, largest: np.ndarray, num
     rows, columns = windows
     taps = _along_rows(planes, columns)
     of_rows, places = np.empty(taps[0].shape, planes.dtype), np.empty(taps[0].shape, number.dtype)
-    _choose(taps, range(columns.taps), of_rows, places)
+    _choose(taps, map(number.dtype.type, range(columns.taps)), of_rows, places)
     here = _rows_of_taps(rows, largest.shape[1])
     largest, number = (array.reshape(*array.shape[:2], -1) for array in (largest, number))
     of_taps = (np.add(places[:, row], number.dtype.type(u * columns.taps)) for u, row in enumerate(here))
