@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,6 +32,17 @@ def three_kernels(shape: Any, dtype: Any = np.float32, stride: int = 1) -> Itera
         cpu.conv2d_weight_grad(narrow[3], narrow[0], w.shape, *geometry),
         Generic.conv2d_weight_grad(cpu, dy, x, w.shape, *geometry),
     )
+
+
+def small_geometries() -> Iterator[tuple[Any, ...]]:
+    """(kernel size, padding, stride, dilation) of windows over images of 6×7 pixels."""
+    paddings = ((0, 0), (1, 1), (3, 0), (-1, 2))
+    for kernel, rows, columns, stride, dilation in itertools.product(
+        ((1, 3), (3, 3), (2, 4)), paddings, paddings, ((1, 1), (2, 3)), ((1, 1), (2, 1))
+    ):
+        reach = [n + sum(pads) - (k - 1) * d for n, pads, k, d in zip((6, 7), (rows, columns), kernel, dilation)]
+        if min(reach) > 0:
+            yield kernel, (rows, columns), stride, dilation
 
 
 # N, C, H, W, OC, kernel size, stride, padding, dilation, groups

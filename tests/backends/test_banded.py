@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -12,19 +10,10 @@ from minigrad.backends import backend_for
 from minigrad.backends.cpu import banded
 from minigrad.backends.cpu.windows import channels_first, windows_over
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
+from tests.backends.convolution_kernels import small_geometries
 
 
-def cases():
-    paddings = ((0, 0), (1, 1), (3, 0), (-1, 2))
-    for kernel, rows, columns, stride, dilation in itertools.product(
-        ((1, 3), (3, 3), (2, 4)), paddings, paddings, ((1, 1), (2, 3)), ((1, 1), (2, 1))
-    ):
-        reach = [n + sum(pads) - (k - 1) * d for n, pads, k, d in zip((6, 7), (rows, columns), kernel, dilation)]
-        if min(reach) > 0:
-            yield kernel, (rows, columns), stride, dilation
-
-
-@pytest.mark.parametrize(("kernel", "padding", "stride", "dilation"), list(cases()))
+@pytest.mark.parametrize(("kernel", "padding", "stride", "dilation"), list(small_geometries()))
 def test_agrees_with_plain_sums(kernel, padding, stride, dilation):
     rng = np.random.default_rng(0)
     generic = backend_for("cpu")[0]
