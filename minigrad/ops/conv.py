@@ -6,6 +6,7 @@ corners: derivatives of every order are these three.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .._tensor import Tensor
@@ -16,9 +17,12 @@ from ..backends.generic.windows import Padding, Pair
 from ..dtypes import FLOATING
 from .arguments import as_integer, check_tensor
 from .autocasting import in_reduced
-from .windows import as_batch, as_given, as_pair, check_fit, check_planes
+from .reduction import Sum
+from .windows import as_batch, as_given, as_pair, check_fit, check_planes_shape
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
+
+Shape = tuple[int, ...]
 
 
 class Geometry(NamedTuple):
@@ -52,7 +56,7 @@ class Conv2d(Operation):
         if self.needs(0):
             dx = Conv2dInputGrad(self.input_shape, self.geometry).apply(grad, self.input(1))
         if self.needs(2):
-            db = grad.sum((0, 2, 3))
+            db = Sum((0, 2, 3), False).apply(grad)
         return dx, dw, db
 
 
@@ -210,9 +214,9 @@ def conv_transpose2d(
     if modes.autocast:
         input, weight, bias = in_reduced(input), in_reduced(weight), in_reduced(bias)
     name = "conv_transpose2d"
-    _check_tensors(name, 2, input, weight, bias)
+    _check_tensors(name, input, weight, bias)
     groups = as_integer(name, "groups", groups)
-    _check_channels(name, groups, input, weight, bias, transposed=True)
+    _check_shapes(name, 2, groups, input.shape, weight.shape, None if bias is None else bias.shape, transposed=True)
     stride, dilation = as_pair(name, "stride", stride, 1), as_pair(name, "dilation", dilation, 1)
     padding, extra = as_pair(name, "padding", padding, 0), as_pair(name, "output_padding", output_padding, 0)
     for i in range(2):
@@ -249,59 +253,85 @@ def _convolution(
 ) -> Tensor:
     if modes.autocast:
         input, weight, bias = in_reduced(input), in_reduced(weight), in_reduced(bias)
-    _check_tensors(name, dims, input, weight, bias)
-    groups = as_integer(name, "groups", groups)
-    _check_channels(name, groups, input, weight, bias, transposed=False)
-    strides, dilations = as_pair(name, "stride", stride, 1, dims), as_pair(name, "dilation", dilation, 1, dims)
-    kernel = (weight.shape[2] if dims == 2 else 1, weight.shape[-1])
-    pads = _padding(name, padding, dims, kernel, strides, dilations)
-    check_fit(name, input, kernel, pads, dilations, dims)
+    _check_tensors(name, input, weight, bias)
+    geometry = _geometry(
+        name,
+        dims,
+        input.array.shape,
+        weight.array.shape,
+        None if bias is None else bias.array.shape,
+        as_pair(name, "stride", stride, 1, dims),
+        padding if isinstance(padding, str) else as_pair(name, "padding", padding, 0, dims),
+        as_pair(name, "dilation", dilation, 1, dims),
+        as_integer(name, "groups", groups),
+    )
     batch = as_batch(input, dims)
     filters = weight if dims == 2 else weight.unsqueeze(2)
-    output = Conv2d(Geometry(strides, pads, dilations, groups)).apply(batch, filters, bias)
-    return as_given(output, input, dims)
+    return as_given(Conv2d(geometry).apply(batch, filters, bias), input, dims)
 
 
-def _padding(name: str, padding: Any, dims: int, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+@lru_cache(1024)
+def _geometry(
+    name: str,
+    dims: int,
+    input: Shape,
+    weight: Shape,
+    bias: Shape | None,
+    stride: Pair,
+    padding: Pair | str,
+    dilation: Pair,
+    groups: int,
+) -> Geometry:
+    """The geometry for arguments of these shapes, if they fit each other; looked up for those that were checked before."""
+    _check_shapes(name, dims, groups, input, weight, bias, transposed=False)
+    kernel = (weight[2] if dims == 2 else 1, weight[-1])
+    pads = _padding(name, padding, dims, kernel, stride, dilation)
+    check_fit(name, input, kernel, pads, dilation, dims)
+    return Geometry(stride, pads, dilation, groups)
+
+
+def _padding(name: str, padding: Pair | str, dims: int, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
     if padding == "valid":
-        padding = 0
-    elif padding == "same":
+        return (0, 0), (0, 0)
+    if padding == "same":
         if stride != (1, 1):
             raise ValueError(f"{name}: expected stride 1 with padding='same', got {stride[2 - dims :]}")
         rows, columns = (d * (k - 1) for d, k in zip(dilation, kernel))
         return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
-    elif isinstance(padding, str):
+    if isinstance(padding, str):
         raise ValueError(f"{name}: expected padding as a number, 'valid' or 'same', got {padding!r}")
-    rows, columns = as_pair(name, "padding", padding, 0, dims)
+    rows, columns = padding
     return (rows, rows), (columns, columns)
 
 
-def _check_tensors(name: str, dims: int, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    check_planes(name, input, dims)
+def _check_tensors(name: str, input: Any, weight: Any, bias: Any) -> None:
+    """Raise unless all are tensors of one floating dtype."""
+    check_tensor(name, input)
     check_tensor(name, weight)
     if bias is not None:
         check_tensor(name, bias)
-    dtypes = [t.dtype for t in (input, weight, bias) if t is not None]
-    if dtypes[0] not in FLOATING or len(set(dtypes)) > 1:
-        raise TypeError(f"{name}: expected tensors of one floating dtype, got {', '.join(map(str, dtypes))}")
-    if weight.ndim != dims + 2 or 0 in weight.shape:
-        raise ValueError(f"{name}: expected weight with {dims + 2} dims and with elements, got {weight.shape}")
+    dtype = input.array.dtype
+    if dtype not in FLOATING or weight.array.dtype != dtype or (bias is not None and bias.array.dtype != dtype):
+        dtypes = ", ".join(str(t.dtype) for t in (input, weight, bias) if t is not None)
+        raise TypeError(f"{name}: expected tensors of one floating dtype, got {dtypes}")
 
 
-def _check_channels(name: str, groups: int, input: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> None:
-    """The channels of input, weight and bias, and the groups, must agree."""
-    batch_dim = input.ndim == weight.ndim
-    channels = input.shape[1 if batch_dim else 0]
-    if groups < 1 or weight.shape[0] % groups:
-        wrong = f"groups that divide {weight.shape[0]} channels, got {groups}"
-    elif transposed and channels != weight.shape[0]:
-        wrong = f"input with {weight.shape[0]} channels, got {channels}"
-    elif not transposed and channels != weight.shape[1] * groups:
-        wrong = f"input with {weight.shape[1]} × groups={groups} channels, got {channels}"
+def _check_shapes(name: str, dims: int, groups: int, input: Shape, weight: Shape, bias: Shape | None, transposed: bool) -> None:
+    """Raise unless input and weight have their dims, and the channels of input, weight and bias, and the groups, agree."""
+    check_planes_shape(name, input, dims)
+    if len(weight) != dims + 2 or 0 in weight:
+        raise ValueError(f"{name}: expected weight with {dims + 2} dims and with elements, got {weight}")
+    channels = input[-dims - 1]
+    if groups < 1 or weight[0] % groups:
+        wrong = f"groups that divide {weight[0]} channels, got {groups}"
+    elif transposed and channels != weight[0]:
+        wrong = f"input with {weight[0]} channels, got {channels}"
+    elif not transposed and channels != weight[1] * groups:
+        wrong = f"input with {weight[1]} × groups={groups} channels, got {channels}"
     else:
         wrong = ""
     if wrong:
-        raise ValueError(f"{name}: expected {wrong} (input {input.shape}, weight {weight.shape})")
-    outputs = weight.shape[1] * groups if transposed else weight.shape[0]
-    if bias is not None and bias.shape != (outputs,):
-        raise ValueError(f"{name}: expected bias of shape {(outputs,)}, got {bias.shape}")
+        raise ValueError(f"{name}: expected {wrong} (input {input}, weight {weight})")
+    outputs = weight[1] * groups if transposed else weight[0]
+    if bias is not None and bias != (outputs,):
+        raise ValueError(f"{name}: expected bias of shape {(outputs,)}, got {bias}")

@@ -12,6 +12,7 @@ from ..autograd.operation import Operation
 from .arguments import described
 from .autocasting import in_reduced
 from .linalg import matmul
+from .reduction import Sum
 
 __all__ = ["linear"]
 
@@ -35,7 +36,7 @@ class Linear(Operation):
             of_x = matmul(grad, self.input(1))
         of_bias = grad if self.needs(2) else None
         if of_bias is not None and grad.ndim > 1:
-            of_bias = grad.sum(tuple(range(grad.ndim - 1)))
+            of_bias = Sum(tuple(range(grad.ndim - 1)), False).apply(grad)
         return of_x, of_weight, of_bias
 
 

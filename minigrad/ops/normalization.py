@@ -261,22 +261,23 @@ def counted_batch_norm(
 ) -> Tensor:
     """``batch_norm``, which in training also adds 1 in place to a number of batches (0-d), unless that is None."""
     _check_input("batch_norm", input, 2)
-    C = input.shape[1]
+    input_shape = input.shape
+    C, ndim = input_shape[1], len(input_shape)
     running = running_mean, running_var
     for what, given in zip(("running_mean", "running_var", "weight", "bias"), (*running, weight, bias)):
         _check_affine("batch_norm", what, given, (C,))
-    shape = (1, C) + (1,) * (input.ndim - 2)
+    shape = (1, C) + (1,) * (ndim - 2)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: expected running_mean and running_var unless training, got None")
-        scale, shift = _running_affine(running_mean, running_var, weight, bias, eps)
-        return ScaleAndShift().defer(input, reshaped(scale, shape), reshaped(shift, shape))
+        scale, shift = _running_affine(running_mean, running_var, weight, bias, eps, shape)
+        return ScaleAndShift().defer(input, scale, shift)
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: expected running_mean and running_var both or neither, got one of them")
     samples = input.numel() // C if C else 0
     if samples == 1:
-        raise ValueError(f"batch_norm: expected more than one value per channel in training, got shape {input.shape}")
-    axes = (0, *range(2, input.ndim))
+        raise ValueError(f"batch_norm: expected more than one value per channel in training, got shape {input_shape}")
+    axes = (0, *range(2, ndim))
     tracked = [t for t in (*running, batches) if t is not None]
     for statistics in tracked:
         check_writable(statistics, "batch_norm", False)
@@ -292,16 +293,19 @@ def counted_batch_norm(
     return output
 
 
-def _running_affine(mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor]:
-    """The factor and the summand per channel that normalize by running statistics."""
-    given = [t for t in (mean, var, weight, bias) if t is not None]
-    if not (modes.grad and any(t.requires_grad for t in given)) and len({type(t.array) for t in given}) == 1:
-        affine = [None if t is None else t.array for t in (weight, bias)]
-        scale, shift = backend_of(mean.array).running_affine(mean.array, var.array, affine[0], affine[1], eps)
-        return wrap(scale), wrap(shift)
+def _running_affine(
+    mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, shape: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """The factor and the summand per channel that normalize by running statistics, in a shape that broadcasts to the input."""
+    arrays = [None if t is None else t.array for t in (mean, var, weight, bias)]
+    together = len({type(array) for array in arrays if array is not None}) == 1
+    if together and not (modes.grad and any(t.requires_grad for t in (mean, var, weight, bias) if t is not None)):
+        scale, shift = backend_of(arrays[0]).running_affine(*arrays, eps)
+        return wrap(scale.reshape(shape)), wrap(shift.reshape(shape))
     factor = (var + eps).rsqrt()
     factor = factor if weight is None else factor * weight
-    return factor, -mean * factor if bias is None else bias - mean * factor
+    summand = -mean * factor if bias is None else bias - mean * factor
+    return reshaped(factor, shape), reshaped(summand, shape)
 
 
 def layer_norm(
@@ -440,7 +444,7 @@ def _normalized(
 
 def _check_input(name: str, input: Any, least_ndim: int) -> None:
     check_tensor(name, input)
-    if input.dtype not in FLOATING:
+    if input.array.dtype not in FLOATING:
         raise TypeError(f"{name}: expected input of a floating dtype, got {input.dtype}")
     if input.ndim < least_ndim:
         raise ValueError(f"{name}: expected input with at least {least_ndim} dims, got shape {input.shape}")
@@ -451,5 +455,5 @@ def _check_affine(name: str, what: str, given: Tensor | None, shape: tuple[int, 
         return
     if not isinstance(given, Tensor):
         raise TypeError(f"{name}: expected {what} to be a Tensor or None, got {type(given).__name__}")
-    if given.shape != shape:
+    if given.array.shape != shape:
         raise ValueError(f"{name}: expected {what} of shape {shape}, got {given.shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from .._tensor import Tensor
@@ -284,10 +285,15 @@ def _avg_pool(
         raise ValueError(f"{name}: expected divisor_override other than 0, got {divisor_override}")
     if divisor is None:
         size = (1, input.shape[-1]) if dims == 1 else input.shape[-2:]
-        divisor = tuple(tuple(_counted(size[i], kernel[i], stride[i], pads[i], count_include_pad)) for i in range(2))
-        if all(n == kernel[i] for i in range(2) for n in divisor[i]):
-            divisor = kernel[0] * kernel[1]
+        divisor = _divisor(size, kernel, stride, pads, bool(count_include_pad))
     return as_given(AvgPool2d(kernel, stride, pads, divisor).apply(as_batch(input, dims)), input, dims)
+
+
+@lru_cache(1024)
+def _divisor(size: Pair, kernel: Pair, stride: Pair, pads: Padding, with_padding: bool) -> Any:
+    """The number of elements that count in every window, or for each row and for each column of windows how many do."""
+    counted = tuple(tuple(_counted(size[i], kernel[i], stride[i], pads[i], with_padding)) for i in range(2))
+    return kernel[0] * kernel[1] if all(n == kernel[i] for i in range(2) for n in counted[i]) else counted
 
 
 def _counted(size: int, kernel: int, stride: int, pads: Pair, with_padding: bool) -> list[int]:
@@ -308,6 +314,14 @@ def _windows(
     kernel = as_pair(name, "kernel_size", kernel_size, 1, dims)
     steps = kernel if stride is None else as_pair(name, "stride", stride, 1, dims)
     padding = as_pair(name, "padding", padding, 0, dims)
+    return kernel, steps, _pads(name, dims, input.shape, kernel, steps, padding, dilation, bool(ceil_mode))
+
+
+@lru_cache(1024)
+def _pads(
+    name: str, dims: int, shape: tuple[int, ...], kernel: Pair, steps: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> Padding:
+    """The padding before and after; looked up for arguments that were checked before."""
     pads = []
     for i in range(2):
         if padding[i] > (dilation[i] * (kernel[i] - 1) + 1) // 2:
@@ -317,12 +331,12 @@ def _windows(
             )
         after = padding[i]
         if ceil_mode and i >= 2 - dims:
-            size = input.shape[i - 2]
+            size = shape[i - 2]
             reach = dilation[i] * (kernel[i] - 1) + 1
             windows = -(-(size + 2 * padding[i] - reach) // steps[i]) + 1
             if (windows - 1) * steps[i] >= size + padding[i]:
                 windows -= 1  # the last one would begin beyond the edge
             after = max(after, (windows - 1) * steps[i] + reach - size - padding[i])
         pads.append((padding[i], after))
-    check_fit(name, input, kernel, (pads[0], pads[1]), dilation, dims)
-    return kernel, steps, (pads[0], pads[1])
+    check_fit(name, shape, kernel, (pads[0], pads[1]), dilation, dims)
+    return pads[0], pads[1]

@@ -12,6 +12,11 @@ from .arguments import as_integers, check_tensor
 
 def as_pair(name: str, what: str, value: Any, least: int, dims: int = 2) -> Pair:
     """One integer for both dims, or one for each, as (rows, columns). Of one dim the rows are what ``least`` is: 1 or 0."""
+    if dims == 2:  # as layers give it
+        if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
+            return value
+        if type(value) is int and value >= least:
+            return value, value
     values = as_integers(name, what, value)
     if len(values) not in (1, dims):
         raise ValueError(f"{name}: expected one {what} or {dims}, got {len(values)} ({value!r})")
@@ -26,11 +31,16 @@ def check_planes(name: str, input: Any, dims: int) -> None:
     check_tensor(name, input)
     if input.array.dtype not in FLOATING:
         raise TypeError(f"{name}: expected input of a floating dtype, got {input.dtype}")
-    if input.ndim not in (dims + 1, dims + 2):
+    check_planes_shape(name, input.array.shape, dims)
+
+
+def check_planes_shape(name: str, shape: tuple[int, ...], dims: int) -> None:
+    """Raise unless a shape is one of planes."""
+    if len(shape) not in (dims + 1, dims + 2):
         shapes = "(N, C, H, W) or (C, H, W)" if dims == 2 else "(N, C, L) or (C, L)"
-        raise ValueError(f"{name}: expected input of shape {shapes}, got {input.shape}")
-    if 0 in input.shape[-dims - 1 :]:
-        raise ValueError(f"{name}: expected every dim of input but the batch to have elements, got {input.shape}")
+        raise ValueError(f"{name}: expected input of shape {shapes}, got {shape}")
+    if 0 in shape[-dims - 1 :]:
+        raise ValueError(f"{name}: expected every dim of input but the batch to have elements, got {shape}")
 
 
 def as_batch(input: Tensor, dims: int) -> Tensor:
@@ -47,13 +57,13 @@ def as_given(output: Tensor, input: Tensor, dims: int) -> Tensor:
     return output.squeeze(0) if input.ndim == dims + 1 else output
 
 
-def check_fit(name: str, input: Tensor, kernel_size: Pair, padding: Padding, dilation: Pair, dims: int) -> None:
+def check_fit(name: str, shape: tuple[int, ...], kernel_size: Pair, padding: Padding, dilation: Pair, dims: int) -> None:
     """Raise if the padded input has no room for one window."""
     for i in range(2 - dims, 2):
-        size = input.shape[i - 2] + sum(padding[i])
+        size = shape[i - 2] + sum(padding[i])
         reach = dilation[i] * (kernel_size[i] - 1) + 1
         if reach > size:
             raise ValueError(
                 f"{name}: expected a padded input of at least {reach} (what the kernel {kernel_size[2 - dims :]} reaches) "
-                f"in dim {i - 2}, got {size} (input {input.shape})"
+                f"in dim {i - 2}, got {size} (input {shape})"
             )

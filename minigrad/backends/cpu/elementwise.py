@@ -63,26 +63,26 @@ def _most_ones(dtype: Any) -> np.ndarray:
     return array
 
 
-def repeated(values: np.ndarray, size: int, dtype: Any) -> np.ndarray:
-    """Values per column, one set after the other, up to that size; of several lists (k, columns) likewise (k, size)."""
-    *lists, columns = values.shape
-    rows = np.empty((*lists, size // columns, columns), dtype)
-    rows[...] = values[..., None, :]
-    return rows.reshape(*lists, -1)
+def repeated(size: int, dtype: Any, *lists: np.ndarray) -> np.ndarray:
+    """Lists of values per column, each one after the other until it has that size: (lists, size)."""
+    rows = np.empty((len(lists), size // len(lists[0]), len(lists[0])), dtype)
+    for row, values in zip(rows, lists):
+        row[...] = values
+    return rows.reshape(len(lists), size)
 
 
 def add_to_rows(values: np.ndarray, to: np.ndarray) -> None:
     """Add a value per column, as a bias, to contiguous memory that ends in so many columns."""
     columns = len(values)
     size = rows_in_one(to.size // columns, columns, LONG) * columns
-    row, rows = repeated(values, size, to.dtype), to.reshape(-1, size)
+    (row,), rows = repeated(size, to.dtype, values), to.reshape(-1, size)
     height = even(len(rows), BLOCK // size)
 
     def part(i: int) -> None:
         here = rows[i * height : (i + 1) * height]
         np.add(here, row, out=here)
 
-    for_each(-(-len(rows) // height), part)
+    for_each(-(-len(rows) // height), part, blas=False)
 
 
 def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:
@@ -93,7 +93,7 @@ def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:
         here = slice(i * size, (i + 1) * size)
         work(*(line[here] for line in lines))
 
-    for_each(-(-len(lines[0]) // size), part)
+    for_each(-(-len(lines[0]) // size), part, blas=False)
 
 
 def copy(source: np.ndarray, target: np.ndarray) -> None:
@@ -113,7 +113,7 @@ def by_first_dim(work: Callable[[slice], Any], like: np.ndarray) -> None:
     def part(i: int) -> None:
         work(slice(i * together, (i + 1) * together))
 
-    for_each(-(-len(like) // together), part)
+    for_each(-(-len(like) // together), part, blas=False)
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
@@ -200,9 +200,11 @@ def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], o
 
 def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any = None, **options: Any) -> Any:
     """``np.sum``; over all axes but the channels of channels-last memory as a product with ones, on threads."""
-    last = x.ndim - 1
-    if type(x) is not np.ndarray or options or x.size < SUMMED or x.dtype.kind != "f":
+    if type(x) is np.ndarray and x.size < SUMMED and not options:
+        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)  # what np.sum calls
+    if type(x) is not np.ndarray or options or x.dtype.kind != "f":
         return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype, **options)
+    last = x.ndim - 1
     if x.dtype == np.float16 or dtype not in (None, x.dtype) or x.ndim < 3 or axis != (0, *range(2, x.ndim)):
         return _sum_in_parts(x, axis, keepdims, dtype)
     lying = np.moveaxis(x, 1, last)
@@ -264,7 +266,7 @@ def join(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> np.ndar
     def part(i: int) -> None:
         np.concatenate([array[i : i + 1] for array in arrays], axis=axis, out=out[i : i + 1])
 
-    for_each(len(out), part)
+    for_each(len(out), part, blas=False)
     return out
 
 

@@ -20,6 +20,9 @@ _CHUNK = 1 << 18  # places whose flat index is in memory at one time
 class CPUIndexingKernels(IndexingKernels):
     """``index_add`` over flat memory."""
 
+    def index_bounds(self, index: Any) -> tuple[int, int]:
+        return np.minimum.reduce(index, axis=None).item(), np.maximum.reduce(index, axis=None).item()
+
     def index_add(self, target: Any, index: tuple[Any, ...], values: Any) -> None:
         if any(not isinstance(item, slice) and item.dtype == np.bool_ for item in index):
             target[index] += values  # a mask names no place twice

@@ -110,10 +110,15 @@ def _as_matrix(x: np.ndarray) -> Any:
     return last.reshape(-1, C * rows_in_one(x.size // C, C, LONG))
 
 
-def _blocks(matrix: np.ndarray) -> list[slice]:
+def _blocks(matrix: np.ndarray) -> tuple[slice, ...]:
     """Slices of the rows."""
-    height = even(len(matrix), BLOCK // matrix.shape[1])
-    return [slice(i, min(i + height, len(matrix))) for i in range(0, len(matrix), height)]
+    return _cuts(*matrix.shape)
+
+
+@lru_cache(1024)
+def _cuts(rows: int, width: int) -> tuple[slice, ...]:
+    height = even(rows, BLOCK // width)
+    return tuple(slice(i, min(i + height, rows)) for i in range(0, rows, height))
 
 
 @lru_cache(256)
@@ -174,7 +179,7 @@ def _exact_moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
 def _scale_and_shift(
     matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray, positive: bool, addend: np.ndarray | None
 ) -> None:
-    scale, shift = repeated(np.array([scale, shift]), matrix.shape[1], matrix.dtype)
+    scale, shift = repeated(matrix.shape[1], matrix.dtype, scale, shift)
     # against an array the maximum takes a third of the time that it takes against a number
     zeros = np.zeros(len(scale), matrix.dtype)
     blocks = _blocks(matrix)
@@ -187,7 +192,7 @@ def _scale_and_shift(
         if positive:
             np.maximum(block, zeros, out=block)
 
-    for_each(len(blocks), part)
+    for_each(len(blocks), part, blas=False)
 
 
 def _gradient_sums(
@@ -201,7 +206,7 @@ def _gradient_sums(
     far = not (var > FAR * mean * mean).all()  # then the difference of two sums would not be exact enough
     blocks = _blocks(matrix)
     width = _sums_width(matrix.shape[1], C)
-    means = repeated(mean, width, matrix.dtype) if far else None
+    means = repeated(width, matrix.dtype, mean)[0] if far else None
     sums = np.empty((2, len(blocks), width), matrix.dtype)
 
     def part(i: int) -> None:
@@ -224,7 +229,7 @@ def _combine(
     grad: np.ndarray, factor: np.ndarray, matrix: np.ndarray, slope: np.ndarray, shift: np.ndarray, out: np.ndarray
 ) -> None:
     """``grad · factor + x · slope + shift``, these three per channel."""
-    factor, slope, shift = repeated(np.array([factor, slope, shift]), matrix.shape[1], matrix.dtype)
+    factor, slope, shift = repeated(matrix.shape[1], matrix.dtype, factor, slope, shift)
     blocks = _blocks(matrix)
 
     def part(i: int) -> None:
@@ -233,4 +238,4 @@ def _combine(
         np.add(block, np.multiply(matrix[rows], slope, out=_scratch_like(block)), out=block)
         np.add(block, shift, out=block)
 
-    for_each(len(blocks), part)
+    for_each(len(blocks), part, blas=False)

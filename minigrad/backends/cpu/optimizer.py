@@ -46,7 +46,7 @@ def _in_parts(step: Callable[..., None], arrays: Any, options: dict[str, Any]) -
         here = slice(bounds[i], bounds[i + 1])
         step(*(column[here] for column in columns), **options)  # an empty column stays empty
 
-    for_each(len(bounds) - 1, part)
+    for_each(len(bounds) - 1, part, blas=False)
 
 
 def in_blocks(columns: Any) -> Any:

@@ -66,7 +66,7 @@ class CPUPoolingKernels(PoolingKernels):
                 _find_largest(planes, windows, here, numbers[block.images, block.rows])
                 comparable[i] = here.min() > -np.inf  # it is nan if any is
 
-        for_each(len(cuts), part)
+        for_each(len(cuts), part, blas=False)
         if not comparable.all():
             return super().max_pool2d(given, kernel_size, stride, padding, dilation)
         return channels_first(y.astype(dtype, copy=False)), None if numbers is None else channels_first(numbers)
@@ -111,7 +111,7 @@ class CPUPoolingKernels(PoolingKernels):
             images = slice(i * together, (i + 1) * together)
             np.take(planes[images], places.of(numbers[images]), out=y[images], mode="clip")
 
-        for_each(-(-len(y) // together), part)
+        for_each(-(-len(y) // together), part, blas=False)
         return channels_first(y)
 
     def avg_pool2d(self, x: Any, kernel_size: Pair, stride: Pair, padding: Padding, divisor: Any) -> Any:
@@ -131,7 +131,7 @@ class CPUPoolingKernels(PoolingKernels):
                     total += tap
             total /= divisor if np.ndim(divisor) == 0 else divisor[block.rows, :, None]
 
-        for_each(len(cuts), part)
+        for_each(len(cuts), part, blas=False)
         return channels_first(y.astype(x.dtype, copy=False))
 
     def avg_pool2d_grad(

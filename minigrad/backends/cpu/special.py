@@ -41,8 +41,10 @@ class CPUSpecialKernels(SpecialKernels):
         if lines is not None:
             in_blocks(keep_positive_into, lines)
             return result
-        order = sorted(range(x.ndim), key=lambda i: result.strides[i], reverse=True)
-        lying = [array.transpose(order) for array in (x, other, result)]
+        lying = [x, other, result]
+        if not result.flags.c_contiguous:
+            order = sorted(range(x.ndim), key=lambda i: result.strides[i], reverse=True)
+            lying = [array.transpose(order) for array in lying]
         if x.size < LARGE:
             keep_positive_into(*lying)
         else:

@@ -75,18 +75,24 @@ MOST = 1 << 25
 """The bytes, arguments and result, above which it is computed at once: they would be in memory longer than needed."""
 
 
-def for_each(parts: int, work: Work) -> None:
+def for_each(parts: int, work: Work, blas: bool = True) -> None:
     """Call ``work(i)`` for every ``i`` below ``parts``, on several threads; the first error is raised when all have stopped.
 
     The parts must not depend on each other, nor on which thread takes them. Called from within a part, it runs where it is.
+
+    Args:
+        blas: whether parts may call BLAS, which then computes with one thread.
     """
-    with one_blas_thread:
-        threads = get_num_threads()
-        if parts < 2 or threads < 2 or is_in_part():
-            for i in range(parts):
-                work(i)
-        else:
-            _pool.share(Job(work, parts), min(threads, parts) - 1, threads - 1)
+    if blas:
+        with one_blas_thread:
+            for_each(parts, work, False)
+        return
+    threads = get_num_threads()
+    if parts < 2 or threads < 2 or is_in_part():
+        for i in range(parts):
+            work(i)
+    else:
+        _pool.share(Job(work, parts), min(threads, parts) - 1, threads - 1)
 
 
 def even(number: int, most: int) -> int:

@@ -174,7 +174,7 @@ def padded(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
         images = slice(i * together, min((i + 1) * together, len(x)))
         padded_planes(x, images, rows, columns, 0, result[images].reshape(-1))
 
-    for_each(-(-len(x) // together), part)
+    for_each(-(-len(x) // together), part, blas=False)
     sizes = result.shape[1:3]
     return result, Windows(*(axis._replace(size=size, before=0, after=0) for axis, size in zip(windows, sizes)))
 
