@@ -297,10 +297,10 @@ def _running_affine(
     mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, shape: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
     """The factor and the summand per channel that normalize by running statistics, in a shape that broadcasts to the input."""
-    arrays = [None if t is None else t.array for t in (mean, var, weight, bias)]
-    together = len({type(array) for array in arrays if array is not None}) == 1
-    if together and not (modes.grad and any(t.requires_grad for t in (mean, var, weight, bias) if t is not None)):
-        scale, shift = backend_of(arrays[0]).running_affine(*arrays, eps)
+    given = [t for t in (mean, var, weight, bias) if t is not None]
+    if len({type(t.array) for t in given}) == 1 and not (modes.grad and any(t.requires_grad for t in given)):
+        affine = [None if t is None else t.array for t in (weight, bias)]
+        scale, shift = backend_of(mean.array).running_affine(mean.array, var.array, affine[0], affine[1], eps)
         return wrap(scale.reshape(shape)), wrap(shift.reshape(shape))
     factor = (var + eps).rsqrt()
     factor = factor if weight is None else factor * weight

@@ -279,7 +279,7 @@ def test_large_arrays_are_joined_on_threads(two_threads, monkeypatch):
     from minigrad.backends.cpu import elementwise
 
     cut = []
-    monkeypatch.setattr(elementwise, "for_each", lambda parts, work: cut.append(parts) or threads.for_each(parts, work))
+    monkeypatch.setattr(elementwise, "for_each", lambda parts, work, blas: cut.append(parts) or threads.for_each(parts, work))
     minigrad.manual_seed(0)
     features = [minigrad.randn(4, 64, 64, c).permute(0, 3, 1, 2) for c in (48, 32)]
     joined = minigrad.cat(features, 1)

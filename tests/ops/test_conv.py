@@ -83,3 +83,16 @@ def test_same_padding_keeps_the_size_and_pads_more_at_the_end():
     x = minigrad.ones(1, 1, 3, 3)
     y = F.conv2d(x, minigrad.ones(1, 1, 2, 2), padding="same")
     assert y.tolist() == [[[[4, 4, 2], [4, 4, 2], [2, 2, 1]]]]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stride": True}, {"stride": 1.0}, {"stride": (1, True)}, {"dilation": (1.0, 1)}, {"groups": True}]
+)
+def test_what_equals_the_arguments_of_an_earlier_call_is_not_taken_for_them(wrong):
+    """Geometries that were checked before are looked up by arguments, of which ``1 == True == 1.0``."""
+    image, weight = minigrad.ones(1, 2, 3, 3), minigrad.ones(2, 2, 1, 1)
+    F.conv2d(image, weight, stride=(1, 1), dilation=1, groups=1)
+    with pytest.raises(TypeError, match="conv2d: expected an integer"):
+        F.conv2d(image, weight, **wrong)
+    with pytest.raises(ValueError, match="expected input with 2 × groups=1 channels"):
+        F.conv2d(minigrad.ones(1, 3, 3, 3), weight, stride=(1, 1), dilation=1, groups=1)

@@ -151,6 +151,8 @@ def threaded(ufunc: np.ufunc) -> Callable[..., Any]:
 
     def binary(x: Any, y: Any, out: Any = None) -> Any:
         array = y if type(x) in _NUMBERS else x
+        if type(array) is np.ndarray and array.size < LARGE and array.itemsize != 2:  # small, and no short float
+            return ufunc(x, y) if out is None else ufunc(x, y, out=out)
         if type(x) is not type(y) and is_bfloat16(array):
             return with_number(x, y, out=out)
         if type(array) is np.ndarray and array.dtype == np.float16 and (type(x) in _NUMBERS or type(y) in _NUMBERS):
@@ -198,10 +200,14 @@ def _on_threads(ufunc: np.ufunc, first: np.ndarray, operands: tuple[Any, ...], o
     return result
 
 
+_add: Callable[..., Any] = np.add.reduce
+"""What ``np.sum`` calls."""
+
+
 def add_up(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: Any = None, **options: Any) -> Any:
     """``np.sum``; over all axes but the channels of channels-last memory as a product with ones, on threads."""
     if type(x) is np.ndarray and x.size < SUMMED and not options:
-        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)  # what np.sum calls
+        return _add(x, axis=axis, keepdims=keepdims, dtype=dtype)
     if type(x) is not np.ndarray or options or x.dtype.kind != "f":
         return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype, **options)
     last = x.ndim - 1

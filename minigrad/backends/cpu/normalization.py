@@ -147,13 +147,16 @@ def _moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
     n = matrix.size // C
     mean, square = np.add.reduce(sums.reshape(2, -1, C), axis=1, dtype=np.float64) / n
     var = square - mean * mean
-    if (var > FAR * mean * mean).all():
-        return mean, var
-    return _exact_moments(matrix, C)
+    return (mean, var) if _are_near(mean, var) else _exact_moments(matrix, C)
 
 
 FAR = 1e-2
 """The least variance over the squared mean for which the difference of two sums is exact enough."""
+
+
+def _are_near(mean: np.ndarray, var: np.ndarray) -> bool:
+    """Whether it is for all channels; not if any is nan."""
+    return bool(np.minimum.reduce(var - FAR * mean * mean) > 0)
 
 
 def _exact_moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +206,7 @@ def _gradient_sums(
     With an output, the gradient counts where that is positive, and is written to ``masked`` with zeros elsewhere.
     """
     C = len(mean)
-    far = not (var > FAR * mean * mean).all()  # then the difference of two sums would not be exact enough
+    far = not _are_near(mean, var)
     blocks = _blocks(matrix)
     width = _sums_width(matrix.shape[1], C)
     means = repeated(width, matrix.dtype, mean)[0] if far else None
