@@ -21,6 +21,7 @@ from .generic.normalization import NormalizationKernels
 from .generic.optimizer import OptimizerKernels
 from .generic.pooling import PoolingKernels
 from .generic.random import RandomKernels
+from .generic.softmax import SoftmaxKernels
 from .generic.special import SpecialKernels
 
 
@@ -30,6 +31,7 @@ class Backend(
     NormalizationKernels,
     LinearKernels,
     LossKernels,
+    SoftmaxKernels,
     IndexingKernels,
     OptimizerKernels,
     RandomKernels,

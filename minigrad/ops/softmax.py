@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
-from ..dtypes import FLOATING, accumulated_in, as_dtype, get_default_dtype
+from ..dtypes import FLOATING, as_dtype, get_default_dtype
 from .arguments import as_dim, check_tensor
 from .autocasting import in_float32
 from .conversion import cast
@@ -17,31 +17,60 @@ __all__ = ["log_softmax", "softmax", "softmin"]
 
 
 class Softmax(Operation):
-    """Computed in float32 for short floats."""
+    """Along one dim."""
+
+    logarithm: ClassVar[bool] = False
 
     def __init__(self, dim: int):
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
         self.save_output()
-        xp = self.xp
-        shifted = shifted_scores(self.backend, x, self.dim)
-        xp.exp(shifted, out=shifted)
-        with self.backend.quiet():
-            xp.true_divide(shifted, xp.sum(shifted, axis=self.dim, keepdims=True), out=shifted)
-        return shifted.astype(x.dtype, copy=False)
+        return self.backend.softmax(x, self.dim, self.logarithm)
 
     def backward(self, grad: Tensor) -> Tensor:
-        weighted = grad * self.output()
-        return weighted - self.output() * weighted.sum(self.dim, keepdim=True)
+        return SoftmaxGrad(self.dim, self.logarithm).apply(grad, self.output())
 
 
-def shifted_scores(backend: Any, x: Any, dim: int) -> Any:
-    """A new array of the scores minus the largest along the dim, such that exp does not overflow."""
-    xp = backend.xp
-    x = x.astype(accumulated_in(x.dtype), copy=False)
-    with backend.quiet():
-        return xp.subtract(x, xp.max(x, axis=dim, keepdims=True)) if x.size else xp.empty_like(x)
+class LogSoftmax(Softmax):
+    """The logarithm of Softmax."""
+
+    logarithm = True
+
+
+class SoftmaxGrad(Operation):
+    """The gradient by the scores, from the result y: with S the sum along the dim, it is ``y · (grad − S(grad · y))``.
+
+    That of the logarithm is ``grad − exp(y) · S(grad)``.
+    """
+
+    def __init__(self, dim: int, logarithm: bool):
+        self.dim = dim
+        self.logarithm = logarithm
+
+    def forward(self, grad: Any, y: Any) -> Any:
+        self.save_input(0)
+        self.save_input(1)
+        return self.backend.softmax_grad(grad, y, self.dim, self.logarithm)
+
+    def backward(self, above: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        grad, y = self.input(0), self.input(1)
+        dgrad = dy = None
+        if self.logarithm:
+            p = exp(y)
+            if self.needs(0):
+                dgrad = above - self._sum(above * p)
+            if self.needs(1):
+                dy = -above * p * self._sum(grad)
+            return dgrad, dy
+        if self.needs(0):
+            dgrad = SoftmaxGrad(self.dim, False).apply(above, y)
+        if self.needs(1):
+            dy = above * (grad - self._sum(grad * y)) - grad * self._sum(above * y)
+        return dgrad, dy
+
+    def _sum(self, x: Tensor) -> Tensor:
+        return x.sum(self.dim, keepdim=True)
 
 
 def _prepared(name: str, input: Any, dim: Any, dtype: Any) -> tuple[Tensor, int]:
@@ -89,24 +118,6 @@ def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     return _along(Softmax, -input, dim)
 
 
-class LogSoftmax(Operation):
-    """Computed in float32 for short floats."""
-
-    def __init__(self, dim: int):
-        self.dim = dim
-
-    def forward(self, x: Any) -> Any:
-        self.save_output()
-        xp = self.xp
-        shifted = shifted_scores(self.backend, x, self.dim)
-        with self.backend.quiet():
-            xp.subtract(shifted, xp.log(xp.sum(xp.exp(shifted), axis=self.dim, keepdims=True)), out=shifted)
-        return shifted.astype(x.dtype, copy=False)
-
-    def backward(self, grad: Tensor) -> Tensor:
-        return grad - exp(self.output()) * grad.sum(self.dim, keepdim=True)
-
-
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """``log(softmax(input))`` without its loss of small probabilities; the arguments are as for ``softmax``.
 
@@ -118,6 +129,6 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     return _along(LogSoftmax, input, dim)
 
 
-def _along(operation: type[Softmax] | type[LogSoftmax], x: Tensor, dim: int) -> Tensor:
+def _along(operation: type[Softmax], x: Tensor, dim: int) -> Tensor:
     """A 0-d tensor counts as one score."""
     return operation(dim).apply(x) if x.ndim else operation(0).apply(x.reshape(1)).reshape(())

@@ -7,7 +7,8 @@ import minigrad
 from minigrad.backends import backend_for
 from minigrad.backends.base import Backend
 from minigrad.backends.cuda import loss as cuda_loss
-from minigrad.backends.cuda.loss import CUDALossKernels, rows_and_threads
+from minigrad.backends.cuda.loss import CUDALossKernels
+from minigrad.backends.cuda.rows import rows_and_threads
 from minigrad.nn import functional as F
 from tests.fake_cupy import FakeArray, fake_cupy
 from tests.floats import FLOATS, REDUCED

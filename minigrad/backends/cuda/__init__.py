@@ -24,6 +24,7 @@ from .normalization import CUDANormalizationKernels
 from .optimizer import CUDAOptimizerKernels
 from .pooling import CUDAPoolingKernels
 from .random import CUDARandomKernels
+from .softmax import CUDASoftmaxKernels
 from .special import CUDASpecialKernels
 from .transfers import CUDATransfers
 
@@ -85,6 +86,7 @@ class CUDABackend(
     CUDALinearKernels,
     CUDAIndexingKernels,
     CUDALossKernels,
+    CUDASoftmaxKernels,
     CUDAPoolingKernels,
     CUDANormalizationKernels,
     CUDAOptimizerKernels,

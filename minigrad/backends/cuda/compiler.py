@@ -55,6 +55,8 @@ HEADERS = {
     "exact_gemm": ("windows.cuh", "tensor_cores.cuh", "implicit_gemm.cuh"),
     "hopper_gemm": ("windows.cuh",),
     "implicit_gemm": ("windows.cuh", "tensor_cores.cuh", "implicit_gemm.cuh"),
+    "loss": ("rows.cuh",),
+    "softmax": ("rows.cuh",),
 }
 """What stands in front of a text behind ``numbers.cuh``."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..generic.loss import LossKernels
 from .compiler import TYPES, Kernels, is_countable
-from .layout import is_aligned, pack
+from .rows import kernel_by_rows
 
 IN_ONE_BLOCK = 1 << 17
 """The most losses whose mean is left to one block of threads."""
@@ -32,7 +32,7 @@ class CUDALossKernels(LossKernels):
         logsumexp = self.xp.empty(target.shape, dtype=self._loss_dtype(x))
         classes = self._classes(target, weight, self._loss_dtype(x))
         rest = target.size, x.shape[1], *ignored(ignore_index), float(smoothing)
-        self._kernel_by_rows("cross_entropy", scores)(scores, loss, logsumexp, *classes, *rest)
+        kernel_by_rows(self.kernels, "loss", "cross_entropy", scores)(scores, loss, logsumexp, *classes, *rest)
         return loss, logsumexp[:, None]
 
     def cross_entropy_grad(
@@ -48,7 +48,7 @@ class CUDALossKernels(LossKernels):
         above = self.xp.ascontiguousarray(grad) if step else grad
         classes = self._classes(target, weight, dtype)
         rest = target.size, x.shape[1], *ignored(ignore_index), float(smoothing)
-        self._kernel_by_rows("cross_entropy_grad", scores)(
+        kernel_by_rows(self.kernels, "loss", "cross_entropy_grad", scores)(
             above, step, scores, self.xp.ascontiguousarray(logsumexp), dx, *classes, *rest
         )
         return dx.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
@@ -78,14 +78,6 @@ class CUDALossKernels(LossKernels):
         target = self.xp.ascontiguousarray(target.astype("int64", copy=False))
         return target, None if weight is None else self.xp.ascontiguousarray(weight.astype(dtype, copy=False))
 
-    def _kernel_by_rows(self, name: str, scores: Any) -> Any:
-        """A kernel with its grid and block, for rows of classes."""
-        C = scores.shape[-1]
-        packed = C % pack(scores) == 0 and is_aligned(scores)
-        kernel = self.kernels("loss", f"{name}_packed" if packed else f"{name}_single", scores.dtype)
-        grid, block = rows_and_threads(scores.size // C, -(-C // pack(scores)) if packed else C)
-        return lambda *arguments: kernel(grid, block, *arguments)
-
     def _loss_dtype(self, x: Any) -> Any:
         """The dtype that the kernels compute in."""
         return self.xp.result_type(x.dtype, "float32")
@@ -94,10 +86,3 @@ class CUDALossKernels(LossKernels):
 def ignored(ignore_index: int | None) -> tuple[int, np.int64]:
     """Whether a class number is ignored, and which."""
     return (0, np.int64(0)) if ignore_index is None else (1, np.int64(ignore_index))
-
-
-def rows_and_threads(rows: int, items: int) -> tuple[tuple[int], tuple[int, int]]:
-    """Grid and block for rows of so many items: a warp for a short row, four of them in a block, and a block for a long one."""
-    if items <= 64:
-        return (-(-rows // 4),), (32, 4)
-    return (rows,), (128 if items <= 512 else 512, 1)

@@ -1,35 +1,4 @@
-// Cross-entropy of rows of scores (rows, C) with class numbers. The threads of one row are a warp, or a whole block where rows
-// are long; they read it once and keep a running maximum, by which the sum of exponentials so far is scaled ("online softmax",
-// Milakov and Gimelshein 2018). Sums go over lanes by shuffles and over warps through shared memory, in a fixed order.
-
-__device__ inline A infinity() { return A(1) / A(0); }
-__device__ inline A not_a_number() { return infinity() - infinity(); }
-
-// The sum over the threads of a row, for each of them.
-__device__ inline A row_sum(A value) {
-    __shared__ A of_warps[32];
-#pragma unroll
-    for (int step = 16; step; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
-    if (blockDim.x == 32) return value;
-    __syncthreads();  // nobody reads the last sum any more
-    if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = value;
-    __syncthreads();
-    value = 0;
-    for (int warp = 0; warp < blockDim.x / 32; warp++) value += of_warps[warp];
-    return value;
-}
-
-__device__ inline A row_max(A value) {
-    __shared__ A of_warps[32];
-#pragma unroll
-    for (int step = 16; step; step /= 2) value = fmax(value, __shfl_xor_sync(0xffffffffu, value, step));
-    if (blockDim.x == 32) return value;
-    __syncthreads();
-    if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = value;
-    __syncthreads();
-    for (int warp = 0; warp < blockDim.x / 32; warp++) value = fmax(value, of_warps[warp]);
-    return value;
-}
+// Cross-entropy of rows of scores (rows, C) with class numbers.
 
 // Which classes count how much for a row: the target's weight, and a part of all weights. A class that there is not makes nan.
 struct Shares {
@@ -44,7 +13,6 @@ struct Shares {
     __device__ A spread(int c) const { return weight ? of_all * weight[c] : of_all; }
 };
 
-#define EACH_PACK(c) for (int c = threadIdx.x * WIDTH; c < C; c += blockDim.x * WIDTH)
 #define PARAMETERS \
     const long long *__restrict__ target, const A *__restrict__ weight, int rows, int C, int ignores, long long ignored, \
     A smoothing
@@ -55,21 +23,8 @@ __device__ inline void cross_entropy(const T* __restrict__ x, T* __restrict__ lo
     const int row = blockIdx.x * blockDim.y + threadIdx.y;
     if (row >= rows) return;
     x += (long long)row * C;
-    A largest = -infinity(), sum = 0;
-    EACH_PACK(c) {
-        const Numbers<WIDTH> scores = load<WIDTH>(x + c);
-        A highest = largest;
-#pragma unroll
-        for (int k = 0; k < WIDTH; k++) highest = fmax(highest, wide(scores.item[k]));
-        if (highest > largest) sum *= exp(largest - highest), largest = highest;
-#pragma unroll
-        for (int k = 0; k < WIDTH; k++) {
-            const A score = wide(scores.item[k]);
-            if (score != -infinity()) sum += exp(score - largest);
-        }
-    }
-    const A of_row = row_max(largest);
-    sum = row_sum(largest == of_row ? sum : sum * exp(largest - of_row));
+    A of_row, sum;
+    largest_and_sum<WIDTH>(x, C, of_row, sum);
     const bool finite = of_row > -infinity() && of_row < infinity();
     const A log_sum = finite ? log(sum) : not_a_number();
 
@@ -114,10 +69,6 @@ __device__ inline void cross_entropy_grad(const A* __restrict__ grad, int step, 
         store(dx + c, result);
     }
 }
-
-#define IN_PACKS_AND_SINGLY(name, parameters, arguments) \
-    extern "C" __global__ void name##_packed parameters { name<PACK> arguments; } \
-    extern "C" __global__ void name##_single parameters { name<1> arguments; }
 
 IN_PACKS_AND_SINGLY(cross_entropy, (const T* x, T* loss, A* logsumexp, PARAMETERS), (x, loss, logsumexp, ARGUMENTS))
 IN_PACKS_AND_SINGLY(cross_entropy_grad, (const A* grad, int step, const T* x, const A* logsumexp, T* dx, PARAMETERS),
