@@ -32,7 +32,7 @@ class CPULinearKernels(LinearKernels):
             return self.matmul(a.reshape(prod(a.shape[:-1]), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
         if a.ndim == b.ndim == 2:
             return product(a, b, out=np.empty((a.shape[0], b.shape[1]), a.dtype))
-        if a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]:
+        if a.ndim == b.ndim > 2 and a.shape[:-2] == b.shape[:-2]:
             return _stack_of_products(a, b)
         with one_blas_thread:
             return np.matmul(a, b)
