@@ -7,7 +7,9 @@ nodes that lead to one of them take part.
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +17,8 @@ from typing import Any
 from .._tensor import Tensor
 from ..backends import backend_of
 from .deferred import compute_waiting
+from .hooks import retains_grad
+from .inplace import check_places
 from .modes import modes
 from .operation import Operation, Output, edge_of, wrap
 from .versions import version_of
@@ -57,7 +61,9 @@ def backward(
     if targets is not None:
         for tensor, target in zip(chosen, targets, strict=True):
             if target in found:
-                _accumulate(tensor, [found.pop(target)], create_graph)
+                box = [found.pop(target)]
+                if not retains_grad(tensor):  # else it has it already
+                    _accumulate(tensor, box, create_graph)
     if create_graph and targets is None:
         warnings.warn(
             "backward(create_graph=True) leaves a reference cycle between each parameter and its .grad: "
@@ -364,9 +370,12 @@ def _run_hooks(hooks: Any, grad: Tensor) -> Tensor:
     for hook in list(hooks):
         replaced = hook(grad)
         if replaced is not None:
-            if not isinstance(replaced, Tensor) or replaced.shape != grad.shape:
+            if not isinstance(replaced, Tensor):
+                raise RuntimeError(f"hook: expected None or a gradient of shape {grad.shape}, got {replaced!r}")
+            if (replaced.shape, replaced.dtype, replaced.device) != (grad.shape, grad.dtype, grad.device):
                 raise RuntimeError(
-                    f"hook: expected None or a gradient of shape {grad.shape}, got {getattr(replaced, 'shape', replaced)!r}"
+                    f"hook: expected None or a gradient of shape {grad.shape}, {grad.dtype} on {grad.device}, "
+                    f"got one of shape {replaced.shape}, {replaced.dtype} on {replaced.device}"
                 )
             grad = replaced
     return grad
@@ -383,18 +392,35 @@ def _run_post_hooks(node: Operation, results: Sequence[Tensor | None], grads: li
     return results
 
 
+_accumulating = threading.RLock()
+"""Held while a gradient is added: threads may go back to one leaf at a time."""
+
+
+def _after_fork() -> None:
+    """In the child, where the lock may have been held by a thread that is no more."""
+    global _accumulating
+    _accumulating = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _accumulate(leaf: Tensor, box: list[Any], create_graph: bool) -> None:
     """Add the gradient in the box to ``leaf.grad``; the first one is kept as it is if nobody else holds its memory."""
-    held = leaf._grad
-    if held is None:
-        leaf._grad = box[0].clone() if create_graph else _own(box)
-    elif create_graph:
-        leaf._grad = held + box[0]
-    else:
-        compute_waiting(held)
-        xp = backend_of(held.array).xp
-        xp.add(held.array, box[0].array, out=held.array)
-        version_of(held).bump("backward")
+    box[0].array  # noqa: B018  # which another thread may be computing
+    with _accumulating:
+        held = leaf._grad
+        if held is None:
+            leaf._grad = box[0].clone() if create_graph else _own(box)
+        elif create_graph:
+            leaf._grad = held + box[0]
+        else:
+            compute_waiting(held)
+            check_places("backward", held)
+            xp = backend_of(held.array).xp
+            xp.add(held.array, box[0].array, out=held.array)
+            version_of(held).bump("backward")
     if leaf._hooks is not None:
         for hook in list(leaf._hooks.accumulated.values()):
             hook(leaf)

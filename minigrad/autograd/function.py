@@ -10,42 +10,28 @@ from .._tensor import Tensor
 from ..dtypes import FLOATING
 from .inplace import Returned, adopt, check_writable
 from .modes import modes, no_grad
-from .operation import Operation, Output, edge_of, wrap
+from .operation import Operation, Output, again, edge_of, wrap
 from .versions import Saved, saved_of, version_of
 
 
-class Context(Operation):
-    """``ctx``: what forward and backward of one use of a Function share. It is also the node on the tape."""
+class Context:
+    """``ctx``: what forward and backward of one use of a Function share. Attributes may have any name but its methods'."""
 
-    def __init__(self, function: type[Function]):
-        self._function = function
-        self._materialize = True
-        self._to_save: tuple[Any, ...] = ()
-        self._dirty: tuple[Tensor, ...] = ()
-        self._not_differentiable: tuple[Tensor, ...] = ()
+    __slots__ = ("__dict__", "_node")
 
-    @property
-    def name(self) -> str:
-        return self._function.__name__
+    def __init__(self, node: FunctionNode):
+        self._node = node
+        self.__dict__ = node.attributes
 
     @property
     def needs_input_grad(self) -> tuple[bool, ...]:
         """For each argument of ``apply``: whether its gradient is asked for."""
-        return tuple(self.needs(i) for i in range(len(self._input_likes)))
+        return tuple(self._node.needs(i) for i in range(len(self._node.input_likes)))
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What ``save_for_backward`` kept, with the place in the graph that each had."""
-        if self.saved is None:
-            return ()
-        found = []
-        for key in self.constant("keys"):
-            if isinstance(key, Saved):
-                key = wrap(self._unchanged(key, "tensor"))
-            elif key is not None:
-                key = self.input(key) if key >= 0 else self.output(~key)
-            found.append(key)
-        return tuple(found)
+        return self._node.saved_tensors
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs or outputs for ``backward``; other tensors may be kept too, and count as constants there.
@@ -59,48 +45,88 @@ class Context(Operation):
                     f"save_for_backward: expected Tensors or None, got {type(tensor).__name__}; keep other things as "
                     "attributes of ctx"
                 )
-        self._to_save = tensors
+        self._node.to_save = tensors
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs ``forward`` changed in place; it must return them too."""
-        self._dirty = tensors
+        self._node.dirty = tensors
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """Say which outputs have no gradient."""
-        self._not_differentiable = tensors
+        self._node.not_differentiable = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether ``backward`` gets zeros (the default) or None for an output that no gradient reached."""
-        self._materialize = bool(value)
+        self._node.materialize = bool(value)
+
+
+class FunctionNode(Operation):
+    """The node of one use of a Function. It keeps the attributes of ``ctx`` apart from its own, and shows them too."""
+
+    def __init__(self, function: type[Function]):
+        self.function = function
+        self.attributes: dict[str, Any] = {}
+        self.materialize = True
+        self.to_save: tuple[Any, ...] = ()
+        self.dirty: tuple[Tensor, ...] = ()
+        self.not_differentiable: tuple[Tensor, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        attributes = self.__dict__.get("attributes", {})
+        if name in attributes:
+            return attributes[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """As ``ctx.saved_tensors``."""
+        if self.saved is None:
+            return ()
+        found = []
+        for key in self.constant("keys"):
+            if isinstance(key, Saved):
+                self._unchanged(key, "tensor")
+                key = again(key)
+            elif key is not None:
+                key = self.input(key) if key >= 0 else self.output(~key)
+            found.append(key)
+        return tuple(found)
 
     def run(self, args: tuple[Any, ...]) -> Any:
         """Call the user's forward and put the result on the tape."""
         self.gather(args)
-        self._input_likes = [_like(a) for a in args]
-        function = self._function
+        self.input_likes = [_like(a) for a in args]
+        function = self.function
         with no_grad():
             if function.setup_context is Function.setup_context:
-                result = function.forward(self, *args)
+                result = function.forward(Context(self), *args)
             else:
                 result = function.forward(*args)
-                function.setup_context(self, args, result)
+                function.setup_context(Context(self), args, result)
         if any(isinstance(a, Tensor) and a._requires_grad for a in args) and modes.grad:
             results = result if isinstance(result, tuple) else (result,)
             tensors = self._finish(args, results)
             result = tensors if isinstance(result, tuple) else tensors[0]
         self.inputs = None
-        self._to_save = self._dirty = self._not_differentiable = ()
+        self.to_save = self.dirty = self.not_differentiable = ()
         return result
 
     def _finish(self, args: tuple[Any, ...], results: tuple[Any, ...]) -> tuple[Any, ...]:
         """The results with their nodes; what was asked to be saved is saved."""
-        for tensor in self._dirty:
+        for tensor in self.dirty:
             check_writable(tensor, self.name, True)
             if not _among(tensor, results):
                 raise RuntimeError(f"{self.name}: a tensor that was marked dirty must be returned from forward too")
         self.outputs = len(results)
         tensors = [self._output(args, i, r) if isinstance(r, Tensor) else r for i, r in enumerate(results)]
-        self._output_likes = [_like(r) for r in results]
+        self.output_likes = [_like(r) for r in results]
         self._save_for_backward(args, results)
         if self.saved is not None:
             self.finish_saving(tensors)
@@ -108,9 +134,9 @@ class Context(Operation):
 
     def _output(self, args: tuple[Any, ...], i: int, result: Tensor) -> Tensor:
         """Result ``i`` with its node. Where it shares an input's memory it is a view, which cannot be written to."""
-        constant = result.dtype not in FLOATING or _among(result, self._not_differentiable)
+        constant = result.dtype not in FLOATING or _among(result, self.not_differentiable)
         node = None if constant else self if self.outputs == 1 else Output(self, i)
-        if _among(result, self._dirty):
+        if _among(result, self.dirty):
             if node is not None:
                 adopt(result, node)
             return result
@@ -123,9 +149,9 @@ class Context(Operation):
 
     def _save_for_backward(self, args: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         keys: list[Any] = []
-        for tensor in self._to_save:
+        for tensor in self.to_save:
             key: Any = None
-            if _among(tensor, args) and not _among(tensor, self._dirty):
+            if _among(tensor, args) and not _among(tensor, self.dirty):
                 key = next(i for i, argument in enumerate(args) if argument is tensor)
             elif _among(tensor, results):
                 key = next(~i for i, result in enumerate(results) if result is tensor)
@@ -139,21 +165,21 @@ class Context(Operation):
                     self.save_input(key) if key >= 0 else self.save_output(~key)
 
     def backward(self, *grads: Any) -> Any:
-        if self._materialize:
+        if self.materialize:
             grads = tuple(
                 wrap(self.xp.zeros(like[0], dtype=like[1])) if grad is None and like is not None else grad
-                for grad, like in zip(grads, self._output_likes, strict=True)
+                for grad, like in zip(grads, self.output_likes, strict=True)
             )
-        results = self._function.backward(self, *grads)
+        results = self.function.backward(Context(self), *grads)
         results = results if isinstance(results, (tuple, list)) else (results,)
-        wanted = len(self._input_likes)
+        wanted = len(self.input_likes)
         if len(results) < wanted or any(r is not None for r in results[wanted:]):
             raise RuntimeError(
                 f"{self.name}.backward: expected {wanted} gradients, one per argument of forward, got {len(results)}"
             )
         return [
             None if result is None else self._gradient(i, like, result)
-            for i, (like, result) in enumerate(zip(self._input_likes, results))
+            for i, (like, result) in enumerate(zip(self.input_likes, results))
         ]
 
     def _gradient(self, i: int, like: Any, result: Any) -> Tensor | None:
@@ -222,7 +248,7 @@ class Function:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Run the operation, and record it if an argument requires grad."""
-        return Context(cls).run(args)
+        return FunctionNode(cls).run(args)
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -234,8 +260,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             results = backward(ctx, *grads)
         if not modes.grad:
             return results
-        refusal = _OnceDifferentiable(ctx.name)
-        refusal.record(ctx.backend, [*ctx.edges, *(edge_of(g) for g in grads if isinstance(g, Tensor))])
+        node = ctx._node
+        refusal = _OnceDifferentiable(node.name)
+        refusal.record(node.backend, [*node.edges, *(edge_of(g) for g in grads if isinstance(g, Tensor))])
         several = results if isinstance(results, (tuple, list)) else (results,)
         return tuple(wrap(r.array, refusal) if isinstance(r, Tensor) else r for r in several)
 

@@ -83,3 +83,9 @@ def retain_grad(tensor: Tensor) -> None:
             tensor._grad = grad.clone() if tensor._grad is None else tensor._grad + grad
 
     hooks[RETAIN] = keep
+
+
+def retains_grad(tensor: Tensor) -> bool:
+    """Whether ``retain_grad`` was called on a tensor that is no leaf."""
+    node = tensor.grad_fn
+    return node is not None and node.hooks is not None and RETAIN in node.hooks

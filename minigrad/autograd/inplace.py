@@ -73,16 +73,7 @@ def check_writable(tensor: Tensor, name: str, recorded: bool) -> None:
         raise RuntimeError(
             f"{name}: a tensor made in inference_mode can be changed in place only inside it; write to its .clone()"
         )
-    array = tensor.array
-    if (
-        0 in array.strides
-        and array.size
-        and any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
-    ):
-        raise RuntimeError(
-            f"{name}: several elements of this tensor (shape {tensor.shape}) lie at one place in memory, as after expand(); "
-            "write to its .clone()"
-        )
+    check_places(name, tensor)
     if not modes.grad:
         return
     view = tensor._view
@@ -93,7 +84,7 @@ def check_writable(tensor: Tensor, name: str, recorded: bool) -> None:
         )
     if view is None:
         return
-    if view.base._requires_grad and view.base.node is None:
+    if view.base.node is None and (view.base._requires_grad or tensor._requires_grad):
         raise RuntimeError(
             f"{name}: a view of a leaf tensor that requires grad cannot be changed in place while operations are recorded; "
             "do it under minigrad.no_grad()"
@@ -112,6 +103,22 @@ def check_writable(tensor: Tensor, name: str, recorded: bool) -> None:
         raise RuntimeError(
             f"{name}: this view was made in no_grad mode and cannot be changed in place by a recorded operation; "
             "make the view where operations are recorded, or write under no_grad"
+        )
+
+
+def check_places(name: str, tensor: Tensor) -> None:
+    """Raise where memory cannot be written to, or a write to one element would change others."""
+    array = tensor.array
+    if not getattr(array.flags, "writeable", True):
+        raise RuntimeError(f"{name}: this tensor (shape {tensor.shape}) lies over read-only memory; write to its .clone()")
+    if (
+        0 in array.strides
+        and array.size
+        and any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+    ):
+        raise RuntimeError(
+            f"{name}: several elements of this tensor (shape {tensor.shape}) lie at one place in memory, as after expand(); "
+            "write to its .clone()"
         )
 
 

@@ -117,6 +117,9 @@ class enable_grad(_Switch):
 class inference_mode(_Mode):
     """``no_grad`` whose results may never be saved for a gradient: they carry no version and no view.
 
+    Args:
+        mode: if False, operations are recorded, also within ``inference_mode`` and ``no_grad``.
+
     >>> import minigrad
     >>> with minigrad.inference_mode():
     ...     minigrad.ones(2).is_inference()
@@ -127,10 +130,10 @@ class inference_mode(_Mode):
         return cls()(mode) if callable(mode) else super().__new__(cls)
 
     def __init__(self, mode: bool = True):
-        self._mode = mode
+        self._mode = bool(mode)
 
     def _wanted(self) -> tuple[bool, bool]:
-        return (False, True) if self._mode else (modes.grad, False)
+        return not self._mode, self._mode
 
     def _again(self) -> _Mode:
         return inference_mode(self._mode)

@@ -53,6 +53,13 @@ def wrap(array: Any, node: Any = None) -> Tensor:
     return tensor
 
 
+def again(saved: Saved, node: Any = None) -> Tensor:
+    """What was saved as a Tensor: what is derived from it in backward notices changes in place too."""
+    tensor = wrap(saved.array, node)
+    tensor._version = saved.version
+    return tensor
+
+
 class Operation:
     """One operation, and one node of the tape. A subclass has ``forward`` and ``backward``."""
 
@@ -255,12 +262,13 @@ class Operation:
         edge = self.edges[i]
         if isinstance(edge, Tensor) and edge.array is array:
             return edge
-        return wrap(array, edge)
+        return again(saved, edge)
 
     def output(self, i: int = 0) -> Any:
         """Output ``i``, with its place in the graph."""
-        array = self._unchanged(self._saved(~i), f"output {i}" if self.outputs > 1 else "output")
-        return wrap(array, self if self.outputs == 1 else Output(self, i))
+        saved = self._saved(~i)
+        self._unchanged(saved, f"output {i}" if self.outputs > 1 else "output")
+        return again(saved, self if self.outputs == 1 else Output(self, i))
 
     def constant(self, name: str) -> Any:
         """What ``save_constant`` kept."""

@@ -63,9 +63,10 @@ class Saved:
 
 def saved_of(tensor: Any, version: Version) -> Saved:
     """The tensor's array as it is now, to be kept."""
-    kept = version.kept()
-    if kept is None or kept.array is not tensor.array or kept.count != version.count:
-        kept = Saved(tensor.array, version)
+    array, before = tensor.array, version.saved
+    kept = None if before is None else before()
+    if kept is None or kept.array is not array or kept.count != version.count:
+        kept = Saved(array, version)
         version.saved = weakref.ref(kept)
     return kept
 

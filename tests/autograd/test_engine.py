@@ -1,12 +1,14 @@
 """backward and grad: what they compute, where it goes, and what they refuse."""
 
 import inspect
+import threading
 
 import numpy as np
 import pytest
 
 import minigrad
 from minigrad import autograd, tensor
+from minigrad.autograd import engine
 from minigrad.autograd.operation import Operation, wrap
 
 
@@ -679,6 +681,31 @@ def test_grad_is_contiguous():
     assert x.grad.is_contiguous()
     x.grad.add_(1)
     assert x.grad.tolist() == [[2.0] * 3] * 2
+
+
+def test_threads_that_accumulate_in_one_leaf(monkeypatch):
+    x = leaf(1.0, 2.0)
+    own = engine._own
+    other = threading.Thread(target=lambda: (x * 2).sum().backward())
+
+    def meanwhile(box):
+        monkeypatch.setattr(engine, "_own", own)
+        other.start()
+        other.join(0.2)  # long enough to come in between, if it may
+        return own(box)
+
+    monkeypatch.setattr(engine, "_own", meanwhile)
+    (x * 3).sum().backward()
+    other.join()
+    assert x.grad.tolist() == [5.0, 5.0]
+
+
+def test_a_gradient_whose_elements_share_a_place_cannot_be_added_to():
+    x = leaf(1.0, 2.0, 3.0)
+    x.grad = minigrad.zeros(1, dtype="float64").expand(3)
+    with pytest.raises(RuntimeError, match=r"backward: several elements .*\(3,\).* lie at one place"):
+        (x * tensor([1.0, 2.0, 3.0], dtype="float64")).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_deep_chains():

@@ -88,6 +88,24 @@ def test_what_a_hook_returns_must_fit(x, replaced):
         (x * 2).sum().backward()
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_a_hook_returns_must_have_the_dtype(x, inside):
+    y = x * 2
+    (y if inside else x).register_hook(lambda grad: grad.half())
+    with pytest.raises(RuntimeError, match=f"hook: expected None or .* {x.dtype} on cpu, got one of .* float16 on cpu"):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_a_retained_gradient_is_chosen_too(x):
+    y = x * 2
+    y.retain_grad()
+    for times in (1, 2):
+        (y * y).sum().backward(inputs=[y, x], retain_graph=True)
+        assert y.grad.tolist() == [times * 2 * value for value in y.tolist()]
+        assert x.grad.tolist() == [times * 4 * value for value in y.tolist()]
+
+
 def test_hooks_need_a_callable_and_a_tensor_that_requires_grad(x):
     with pytest.raises(TypeError, match="register_hook: expected a callable, got int"):
         x.register_hook(3)

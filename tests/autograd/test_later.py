@@ -139,6 +139,31 @@ def test_a_hook_that_overwrites_what_they_are_computed_from():
     np.testing.assert_array_equal(grads(2), grads(1))
 
 
+def test_a_hook_that_overwrites_the_input_that_they_are_computed_from():
+    def grads(number):
+        minigrad.set_num_threads(number)
+        minigrad.manual_seed(0)
+        a = minigrad.randn(8, 16, 30, 30)
+        w = minigrad.randn(16, 16, 3, 3).requires_grad_()
+        shortcut = minigrad.ones(8, 16, 30, 30, requires_grad=True) * 1
+        y = F.conv2d(a, w, padding=1)
+
+        def overwrite(grad):  # after the convolution, which comes first
+            a.zero_()
+
+        shortcut.register_hook(overwrite)
+        go = threading.Event()
+        held = later(lambda: go.wait(30), LEAST, 0) if number > 1 else None  # so that no thread is free
+        (shortcut + y).backward(minigrad.ones(8, 16, 30, 30))
+        if held is not None:
+            go.set()
+            held()
+        return w.grad.numpy()
+
+    assert np.any(grads(2))
+    np.testing.assert_array_equal(grads(2), grads(1))
+
+
 def test_an_error_comes_out_of_backward(monkeypatch):
     leaves = network()
     loss = loss_of(*leaves)

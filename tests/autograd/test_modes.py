@@ -247,6 +247,15 @@ def test_inference_mode_can_be_turned_off_again(x):
         assert recorded(x)
 
 
+@pytest.mark.parametrize("outside", [inference_mode, no_grad])
+def test_inference_mode_turned_off_records(x, outside):
+    with outside():
+        with inference_mode(False):
+            assert is_grad_enabled()
+            assert recorded(x)
+        assert not is_grad_enabled()
+
+
 def test_inference_tensors_are_never_saved_for_a_gradient(x):
     with inference_mode():
         y = tensor([3.0, 4.0])

@@ -177,6 +177,27 @@ def test_the_error_comes_for_second_derivatives_too(x):
     assert "changed it in place" in fails(slope)
 
 
+def by_convolution(x, w):
+    return minigrad.nn.functional.conv2d(x.reshape(1, 1, 2, 2), w.reshape(1, 1, 1, 1))
+
+
+def by_product(x, w):
+    return x.reshape(4, 1) @ w
+
+
+@pytest.mark.parametrize("operation", [by_convolution, by_product])
+def test_what_only_the_second_derivative_needs_is_watched(operation):
+    leaf = minigrad.ones(4, requires_grad=True)
+    w = minigrad.ones(1, 1, requires_grad=True)
+    x = leaf * 2
+    y = operation(x, w)
+    (first,) = minigrad.autograd.grad((y * y).sum(), w, create_graph=True)
+    with minigrad.no_grad():
+        x.mul_(2)
+    with pytest.raises(RuntimeError, match=r"saved its input . .* mul_ at .* changed it in place"):
+        minigrad.autograd.grad((first * first).sum(), leaf)
+
+
 def test_a_failed_write_changes_nothing(x):
     y = x * 1
     product = y * y

@@ -430,6 +430,20 @@ def write_to_a_view_of_a_view_of_a_leaf(t, x, w):
     x.view(6).narrow(0, 1, 2).zero_()
 
 
+@program(error="a view of a leaf tensor that requires grad")
+def write_to_a_view_of_a_leaf_view(t, x, w):
+    part = t.ones(6)[:4].requires_grad_()
+    part[1] = 2.0
+
+
+@program(error="a view of a leaf tensor that requires grad")
+def write_to_a_view_whose_base_was_a_leaf(t, x, w):
+    base = t.ones(6, requires_grad=True)
+    part = base[:4]
+    base.requires_grad_(False)
+    part.mul_(2.0)
+
+
 @program(error="a leaf tensor that requires grad")
 def assign_to_a_leaf(t, x, w):
     x[0] = 1.0
