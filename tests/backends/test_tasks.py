@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.backends.cpu import threads
+from minigrad.backends.cpu import pool, threads
 from minigrad.backends.cpu.pool import WAITING
 
 LARGE = threads.LEAST
@@ -119,6 +119,17 @@ def test_helpers_are_there_again_after_an_error_in_a_part():
         with pytest.raises(KeyError):
             threads.for_each(2, fail)
     together = threading.Barrier(2, timeout=30)
+    threads.for_each(2, lambda i: together.wait())
+
+
+def test_helpers_are_there_again_where_the_deal_was_interrupted(monkeypatch):
+    def interrupted(helper, work):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pool._Helper, "give", interrupted)
+        threads.for_each(2, lambda i: None)
+    together = threading.Barrier(2, timeout=5)
     threads.for_each(2, lambda i: together.wait())
 
 

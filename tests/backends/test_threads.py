@@ -15,7 +15,7 @@ import pytest
 
 import minigrad
 from minigrad import nn
-from minigrad.backends.cpu import pool, threads
+from minigrad.backends.cpu import blas_threads, pool, threads
 from minigrad.nn import functional as F
 
 
@@ -155,6 +155,25 @@ def test_blas_has_one_thread_whichever_thread_asks(two_threads):
         user.start()
         user.join()
     assert within == [{1}] * 8
+
+
+def test_blas_gets_its_number_back_where_the_way_in_is_interrupted():
+    numbers = [4]
+    interrupts = [KeyboardInterrupt()]
+
+    def set_number(number):
+        numbers.append(number)
+        if interrupts:
+            raise interrupts.pop()
+
+    context = blas_threads._OneBlasThread()
+    context.functions = [(lambda: numbers[-1], set_number)]
+    with pytest.raises(KeyboardInterrupt), context:
+        pass
+    assert numbers == [4, 1, 4]
+    with context:
+        assert numbers[-1] == 1
+    assert numbers[-1] == 4
 
 
 def test_errstate_goes_along(two_threads):

@@ -27,14 +27,22 @@ class _OneBlasThread:
         self.before: list[int] = []
 
     def __enter__(self) -> None:
-        with self.lock:
-            self.users += 1
-            if self.users == 1:
-                self._limit()
+        counted = False
+        try:
+            with self.lock:
+                self.users += 1
+                counted = True
+                if self.users == 1:
+                    self._limit()
+        except BaseException:  # Ctrl-C comes at any time, and no __exit__ follows it here
+            if counted:
+                self.__exit__()
+            raise
 
     def __exit__(self, *error: Any) -> None:
         with self.lock:
-            self.users = max(0, self.users - 1)  # a child has no users where it was forked within the context
+            if self.users:  # a child has none where it was forked within the context
+                self.users -= 1
             if self.users == 0:
                 self._restore()
 

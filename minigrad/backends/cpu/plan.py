@@ -265,6 +265,8 @@ class conv_algorithm:
     Winograd's way needs a quarter of the multiplications for 3×3 filters with stride 1, and rounds about ten times more:
     5e-5 of the output's standard deviation, where a plain sum in float32 makes 3e-6. It is taken for float32, where
     there are channels enough; for fewer channels in one dimension only, with half of the multiplications and 1e-5.
+    Either way, inf or nan in an input may spread to a few outputs beside those that it belongs to, and to other groups of
+    channels: where that is faster, they are computed together, with zeros as weights between them.
 
     Args:
         name: ``'auto'`` or ``'im2col'``. It holds at once, in all threads; as a context manager until the block ends.

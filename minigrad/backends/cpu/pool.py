@@ -162,14 +162,15 @@ class Pool:
 
     def share(self, job: Job, helpers: int, most: int) -> None:
         """Do a job with up to so many helpers, of whom ``most`` may be at work at a time."""
-        with self.lock:
-            found = self._take(helpers, most)
-            if len(found) < helpers:
-                self.open.append(job)
-                self._ring()
-        for helper in found:
-            helper.give(job.help)
-        try:
+        found: list[_Helper] = []
+        try:  # Ctrl-C comes at any time: the helpers must not be lost
+            with self.lock:
+                found = self._take(helpers, most)
+                if len(found) < helpers:
+                    self.open.append(job)
+                    self._ring()
+            for helper in found:
+                helper.give(job.help)
             job.take_parts()
         finally:
             self._finish(job, found)
