@@ -149,10 +149,10 @@ for _name in (*SORTING, "matmul", "dot", "tensordot", "einsum"):  # of matrices,
 def _error_function(ufunc):
     def call(x, out=None):
         wide = {"float16": "float64", "bfloat16": "float32"}.get(x.dtype.name, x.dtype)
-        result = FakeArray(ufunc(x._hidden.astype(wide)))
+        result = ufunc(x._hidden.astype(wide))
         if out is None:
-            return result
-        out[...] = result
+            return FakeArray(result)
+        out._hidden[...] = result
         return out
 
     return call

@@ -41,9 +41,7 @@ def set_device(device: Any) -> None:
     Raises:
         ValueError: if there is no such GPU, or the name is not of one; RuntimeError if there is none at all, with the pip line.
     """
-    place = Device.parse(device)
-    if place.type != "cuda":
-        raise ValueError(f"set_device: expected a CUDA device, got {str(place)!r}")
+    place = gpu_of("set_device", Device.parse(device))
     _set_current(current_device() if place.index is None else place.index)
 
 
@@ -71,9 +69,7 @@ def get_device_properties(device: Any = None) -> SimpleNamespace:
         RuntimeError: if there is none, with the pip line; ValueError if there is no such one.
     """
     cupy = load_cupy()
-    place = Device.parse("cuda" if device is None else device)
-    if place.type != "cuda":
-        raise ValueError(f"get_device_properties: expected a CUDA device, got {str(place)!r}")
+    place = gpu_of("get_device_properties", device)
     index = current_device() if place.index is None else place.index
     check_index(cupy, index)
     found = cupy.cuda.runtime.getDeviceProperties(index)
@@ -95,3 +91,15 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
     """A GPU's compute capability, such as (9, 0); arguments and errors are ``get_device_properties``'s."""
     found = get_device_properties(device)
     return found.major, found.minor
+
+
+def gpu_of(name: str, device: Any) -> Device:
+    """The GPU that an argument of the function of that name means; None means the current one.
+
+    Raises:
+        ValueError: if it is another kind of device.
+    """
+    place = Device.parse("cuda" if device is None else device)
+    if place.type != "cuda":
+        raise ValueError(f"{name}: expected a CUDA device, got {str(place)!r}")
+    return place

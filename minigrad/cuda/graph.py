@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .._tensor import Tensor
@@ -62,6 +62,10 @@ def make_graphed(step: Callable[..., Any], sample_inputs: Tensor | Sequence[Tens
         RuntimeError: if there is no GPU, with the pip line, or the step cannot be recorded: the message says why. What the step
             changed is put back then too.
     """
+    if not callable(step):
+        raise TypeError(f"make_graphed: expected a function as step, got {type(step).__name__}")
+    if not isinstance(sample_inputs, (Tensor, Iterable)):
+        raise TypeError(f"make_graphed: expected Tensors as sample_inputs, got {type(sample_inputs).__name__}")
     samples = (sample_inputs,) if isinstance(sample_inputs, Tensor) else tuple(sample_inputs)
     for i, sample in enumerate(samples):
         if not isinstance(sample, Tensor):

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..backends import backend_for
 from ..backends.cuda import is_available, memory
+from .devices import gpu_of
 
 __all__ = [
     "empty_cache",
@@ -21,13 +22,16 @@ def memory_allocated(device: Any = None) -> int:
 
     Args:
         device: the current GPU; here and below, as one GPU is used at a time, no other one will do.
+
+    Raises:
+        ValueError: if there is a GPU, and the device is none.
     """
-    return memory.used(_cupy(device)) if is_available() else 0
+    return memory.used(_cupy("memory_allocated", device)) if is_available() else 0
 
 
 def memory_reserved(device: Any = None) -> int:
     """The bytes that are held of the GPU's memory, for arrays that are there or to come."""
-    return memory.reserved(_cupy(device)) if is_available() else 0
+    return memory.reserved(_cupy("memory_reserved", device)) if is_available() else 0
 
 
 def max_memory_allocated(device: Any = None) -> int:
@@ -35,7 +39,7 @@ def max_memory_allocated(device: Any = None) -> int:
 
     The first call of either begins to count; from then on, every allocation costs the host a few microseconds more.
     """
-    return memory.peak(_cupy(device)) if is_available() else 0
+    return memory.peak(_cupy("max_memory_allocated", device)) if is_available() else 0
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
@@ -44,15 +48,15 @@ def reset_peak_memory_stats(device: Any = None) -> None:
     Raises:
         RuntimeError: if there is no GPU, with the pip line.
     """
-    memory.start_peak(_cupy(device))
+    memory.start_peak(_cupy("reset_peak_memory_stats", device))
 
 
 def empty_cache() -> None:
     """Give memory back to the GPU in which no array lies."""
     if is_available():
-        memory.release_free(_cupy(None))
+        memory.release_free(_cupy("empty_cache", None))
 
 
-def _cupy(device: Any) -> Any:
-    backend: Any = backend_for("cuda" if device is None else device)[0]
+def _cupy(name: str, device: Any) -> Any:
+    backend: Any = backend_for(gpu_of(name, device))[0]
     return backend.cupy

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..backends import Device, backend_for
+from .devices import gpu_of
 
 __all__ = ["Event", "Stream", "current_stream", "default_stream", "stream"]
 
@@ -21,11 +22,11 @@ class Stream:
         priority: a lower number goes first; 0 and below.
 
     Raises:
-        RuntimeError: if there is no GPU, with the pip line.
+        RuntimeError: if there is no GPU, with the pip line; ValueError if the device is none.
     """
 
     def __init__(self, device: Any = None, priority: int = 0):
-        cuda, self._device = _cuda(device)
+        cuda, self._device = _cuda("Stream", device)
         self._stream = cuda.Stream(non_blocking=True, priority=priority)
 
     @property
@@ -89,7 +90,7 @@ class Event:
     """
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False):
-        self._cuda = _cuda(None)[0]
+        self._cuda = _cuda("Event", None)[0]
         self._timed = enable_timing
         self._recorded = False
         self._event = self._cuda.Event(block=blocking, disable_timing=not enable_timing)
@@ -131,13 +132,13 @@ def stream(stream: Stream | None) -> AbstractContextManager:
 
 def current_stream(device: Any = None) -> Stream:
     """The stream that work goes to now."""
-    cuda, place = _cuda(device)
+    cuda, place = _cuda("current_stream", device)
     return _wrapped(cuda.get_current_stream(), place)
 
 
 def default_stream(device: Any = None) -> Stream:
     """The stream that work goes to unless another one is chosen."""
-    cuda, place = _cuda(device)
+    cuda, place = _cuda("default_stream", device)
     return _wrapped(cuda.Stream.null, place)
 
 
@@ -148,7 +149,7 @@ def _wrapped(cupys: Any, device: Device) -> Stream:
     return found
 
 
-def _cuda(device: Any) -> tuple[Any, Device]:
-    """The module ``cupy.cuda``, and the full name of the GPU."""
-    backend, place = backend_for("cuda" if device is None else Device.parse(device))
+def _cuda(name: str, device: Any) -> tuple[Any, Device]:
+    """The module ``cupy.cuda``, and the full name of the GPU that an argument of the function of that name means."""
+    backend, place = backend_for(gpu_of(name, device))
     return backend.cupy.cuda, place  # type: ignore[attr-defined]

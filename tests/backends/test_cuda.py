@@ -331,6 +331,8 @@ def test_bounds_that_are_nan(fake):
     x, low = FakeArray(np.arange(4.0)), FakeArray(np.array([np.nan, 2, 0, 0]))
     for bounds, expected in (((low, None), [np.nan, 2, 2, 3]), ((None, low), [np.nan, 1, 0, 0]), ((low, 2), [np.nan, 2, 2, 2])):
         np.testing.assert_array_equal(fake.asnumpy(namespace.clip(x, *bounds)), expected)
+    for numbers in ((np.nan, None), (None, np.nan), (1, np.nan), (np.nan, 1)):
+        assert np.isnan(fake.asnumpy(namespace.clip(x, *numbers))).all(), numbers
     assert namespace.clip(x, low, None, out=x) is x
     assert fake.asnumpy(x)[1:].tolist() == [2, 2, 3]
 

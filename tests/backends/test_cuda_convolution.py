@@ -112,6 +112,15 @@ def test_arrays_that_lie_otherwise(fake, kernel):
             np.testing.assert_allclose(fake.asnumpy(ours), theirs, rtol=1e-11, atol=1e-11, err_msg=f"{name}, {kernel_name}")
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 1)])
+def test_a_bias_that_lies_otherwise(dtype, kernel):
+    numbers = mg.arange(16, dtype=getattr(mg, dtype), device="cuda")
+    x, w = mg.zeros(1, 8, 4, 4, dtype=numbers.dtype, device="cuda"), mg.zeros(8, 8, *kernel, dtype=numbers.dtype, device="cuda")
+    for bias in (numbers[::2], numbers[:8].flip(0), numbers[3:4].expand(8)):
+        assert F.conv2d(x, w, bias)[0, :, 0, 0].tolist() == bias.tolist()
+
+
 def test_channels_stay_last(fake):
     x = mg.randn(2, 8, 5, 6, device="cuda")
     y = F.conv2d(x, mg.randn(4, 8, 3, 3, device="cuda"), mg.randn(4, device="cuda"), padding=1)

@@ -51,6 +51,16 @@ def test_arithmetic(fake, xp, name, dtype):
             same(fake.asnumpy(x), reference(a, b), dtype)
 
 
+def test_numbers_that_float32_cannot_hold(xp):
+    largest = float(np.finfo("float32").max)
+    for dtype in (mg.float32, mg.float64):
+        x = mg.ones(3, dtype=dtype, device="cuda")
+        for number in (1e39, -1e300, largest, largest * (1 + 2.0**-26), np.inf, -np.inf, np.nan):
+            with np.errstate(all="raise"):
+                result = (x * number).tolist()
+            np.testing.assert_array_equal(result, (mg.ones(3, dtype=dtype) * number).tolist(), err_msg=str(number))
+
+
 def test_results_lie_as_the_operands_do(fake, xp):
     a = fake.asarray(np.random.default_rng(0).normal(size=(2, 5, 6, 3))).transpose(0, 3, 1, 2)
     per_channel = fake.asarray(np.arange(3.0).reshape(1, 3, 1, 1))

@@ -58,6 +58,8 @@ def generic(monkeypatch):
         note(monkeypatch, name, called)
     for name in ("max_pool2d", "max_pool2d_grad", "max_pool2d_gather", "avg_pool2d", "avg_pool2d_grad"):
         note(monkeypatch, name, called)
+    for name in ("moments", "normalize", "normalize_grad"):
+        note(monkeypatch, name, called)
     return called
 
 
@@ -251,3 +253,19 @@ def test_cross_entropy(gpu, generic):
 def test_rows_of_more_numbers_than_can_be_counted_are_added_by_cupy(gpu, generic):
     gpu.index_add(large(4, MOST_COUNTED + 1), (large(2, dtype="int64"),), large(2, MOST_COUNTED + 1))
     assert generic == ["index_add"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "can"), [((LARGE, 2), True), ((1, MOST_COUNTED), True), ((1, 2, MOST_COUNTED // 2 + 1), False)]
+)
+def test_normalization_of_rows(gpu, generic, kernels, monkeypatch, shape, can):
+    monkeypatch.setattr(
+        gpu.xp, "empty", lambda shape, dtype: large(*(shape if isinstance(shape, tuple) else (shape,)), dtype=dtype)
+    )
+    x, statistics, axes = large(*shape), large(shape[0], *(1 for _ in shape[1:])), tuple(range(1, len(shape)))
+    weight = large(1, *shape[1:])
+    gpu.moments(x, axes)
+    gpu.normalize(x, statistics, statistics, weight, weight, 1e-5)
+    gpu.normalize_grad(x, x, axes, None, statistics, statistics, 1e-5)
+    assert generic == ([] if can else ["moments", "normalize", "normalize_grad"])
+    assert [name.split("_")[0] for name, _ in kernels.launches] == (["row", "normalize", "row"] if can else [])

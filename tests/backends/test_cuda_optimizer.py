@@ -205,6 +205,14 @@ def test_a_direction_that_is_nan(backend):
     np.testing.assert_array_equal(backend.to_host(arrays[0][0]), [np.nan, 1, 1.5])
 
 
+@pytest.mark.parametrize("kind", [optim.Adam, optim.RMSprop])
+def test_a_square_that_overflows_by_itself(backend, kind):
+    param = mg.zeros(1, device="cuda", requires_grad=True)
+    param.grad = mg.full((1,), 2e20, device="cuda")
+    kind([param], lr=0.125, **({"alpha": 0.999} if kind is optim.RMSprop else {})).step()
+    assert param.item() == pytest.approx(-0.125 if kind is optim.Adam else -0.125 / 0.001**0.5, rel=0.01)
+
+
 # --- gradients unscaled --------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ than on a GPU, what is captured is also computed at once, which is undone at the
 """
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -198,6 +199,9 @@ def capturing_cupy() -> Iterator[Cupy]:
         stack.enter_context(patch.object(Stream, "capturing", None))
         module = Cupy()
         stack.enter_context(fake_cupy(module))
+        special = sys.modules["cupyx.scipy.special"]
+        for name, function in list(vars(special).items()):
+            setattr(special, name, noting(function))
         noted = [(Function, "__call__"), (FakeCublas, "cublasGemmStridedBatchedEx"), (_Function, "__call__"), (_Ufunc, "at")]
         for target, name in [*noted, *((StrictArray, name) for name in operators)]:
             stack.enter_context(patch.object(target, name, noting(vars(target)[name])))

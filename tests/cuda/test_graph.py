@@ -115,6 +115,13 @@ def test_a_schedule_is_followed_without_a_warning(fake):
     assert compare(between=between).optimizer.param_groups[0]["lr"] < 0.01
 
 
+def test_functions_that_cupy_has_elsewhere(fake):
+    """GELU's error function comes from cupyx."""
+    x = mg.tensor([-1.0, 2.0], device="cuda")
+    step = mg.cuda.make_graphed(F.gelu, mg.zeros(2, device="cuda"))
+    assert step(x).tolist() == F.gelu(x).tolist()
+
+
 def test_inputs_may_be_on_the_host(fake):
     compare(device="cpu")
 
@@ -498,6 +505,10 @@ def test_optimizers_of_ones_own_are_refused(fake):
 def test_arguments_are_checked(fake):
     with pytest.raises(TypeError, match="expected Tensors as sample_inputs, got float as number 1"):
         mg.cuda.make_graphed(lambda x, y: x, (mg.ones(2), 1.0))
+    with pytest.raises(TypeError, match="expected Tensors as sample_inputs, got int"):
+        mg.cuda.make_graphed(lambda x: x, 3)
+    with pytest.raises(TypeError, match="expected a function as step, got int"):
+        mg.cuda.make_graphed(3, mg.ones(2))
     with pytest.raises(ValueError, match="expected a warmup of at least 1, got 0"):
         mg.cuda.make_graphed(lambda x: x, mg.ones(2), warmup=0)
 

@@ -42,6 +42,18 @@ def test_without_a_gpu_it_says_what_to_install(ask):
         ask()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Stream", "current_stream", "default_stream", "get_device_properties", "set_device"),
+        *("memory_allocated", "memory_reserved", "max_memory_allocated", "reset_peak_memory_stats"),
+    ],
+)
+def test_a_device_that_is_no_gpu(fake, name):
+    with pytest.raises(ValueError, match=f"^{name}: expected a CUDA device, got 'cpu'$"):
+        getattr(mg.cuda, name)("cpu")
+
+
 def test_work_goes_to_the_chosen_stream(fake):
     first = mg.cuda.current_stream()
     assert first == mg.cuda.default_stream() and first.cuda_stream == 0 and first.device == "cuda:0"

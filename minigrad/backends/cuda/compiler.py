@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, lru_cache
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +66,9 @@ ARCHITECTURES = {"hopper_gemm": "sm_90a"}
 
 MOST_COUNTED = 1 << 30
 """The largest size that goes to a kernel as ``int``: half of what fits, since a loop over it ends a grid's step behind it."""
+
+TOO_LARGE = (2 - 2.0**-24) * 2.0**127
+"""The smallest number whose nearest float32 is inf."""
 
 NVRTC = (12, 9)
 """The first run-time compiler that is known to ignore the -arch=sm_90 that CuPy adds to ours; that of CUDA 12.4 refuses two."""
@@ -138,6 +142,11 @@ def _integer(value: int) -> np.int32:
     return np.int32(value)
 
 
+def _float32(value: float) -> np.float32:
+    """The nearest one; of what is too large, inf without NumPy's warning."""
+    return np.float32(value if abs(value) < TOO_LARGE else value * inf)
+
+
 class Kernel:
     """A function on the GPU: ``kernel(grid, block, *arguments)``.
 
@@ -152,7 +161,7 @@ class Kernel:
         self._typed: dict[type, Callable[[Any], Any]] = {
             int: _integer,
             bool: _integer,
-            float: accumulator,
+            float: _float32 if accumulator is np.float32 else accumulator,
             type(None): lambda nothing: np.uint64(0),
         }
 

@@ -246,6 +246,8 @@ class ImplicitGemm:
     def forward(self, x: Any, w: Any, bias: Any, N: int, g: Geometry) -> Any:
         """(N·H·W, C) with weights (OC, KH, KW, C/G), contiguous, and a bias (OC,) or None: (N·OH·OW, OC)."""
         OC = w.shape[0]
+        if bias is not None and not bias.flags.c_contiguous:
+            bias = self._xp.ascontiguousarray(bias)
         text, plan = self.plan(N, OC, g, (pitch_of(x), OC), x.itemsize, False)
         if plan is None or not is_aligned(x, w):
             return None

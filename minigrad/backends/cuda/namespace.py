@@ -66,7 +66,8 @@ class Namespace:
     def clip(self, a: Any, low: Any, high: Any, out: Any = None) -> Any:
         """``minimum(maximum(a, low), high)``; nan where a bound is nan."""
         cupy = self._cupy
-        if not any(isinstance(bound, cupy.ndarray) for bound in (low, high)) and not is_bfloat16(a):
+        may_be_nan = any(isinstance(bound, cupy.ndarray) or bound != bound for bound in (low, high))
+        if not may_be_nan and not is_bfloat16(a):
             return cupy.clip(a, low, high, out=out)
         raised = a if low is None else self.maximum(a, low)
         return self._result(raised if high is None else self.minimum(raised, high), out)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..generic.normalization import NormalizationKernels
-from .compiler import Kernels
+from .compiler import Kernels, is_countable
 from .layout import LayoutKernels, is_aligned, pack
 from .reduction import ACCUMULATORS, AHEAD, BLOCKS, LEAST, THREADS, cut, plan_rows, power_of_two, share
 
@@ -32,7 +32,7 @@ class CUDANormalizationKernels(LayoutKernels, NormalizationKernels):
         if axes == all_but_channels(x.ndim) and is_channels_last(x):
             mean, var = (self.xp.empty(of_channels(x), dtype=wide) for _ in range(2))
             self._channel_moments(x, mean, var)
-        elif axes == tuple(range(leading, x.ndim)) and is_contiguous(x):
+        elif axes == tuple(range(leading, x.ndim)) and has_rows(x, leading):
             mean, var = (self.xp.empty(x.shape[:leading] + (1,) * len(axes), dtype=wide) for _ in range(2))
             rows = self._row_plan(leading, x)
             self._launch(f"row_moments_{rows.kind}", x, rows.grid, rows.block, x, mean, var, *rows.matrix)
@@ -206,9 +206,10 @@ def has_channels_last(shape: tuple[int, ...], strides: tuple[int, ...], itemsize
     return True
 
 
-def is_contiguous(x: Any) -> bool:
-    """Whether an array of floats has values, all in C order."""
-    return x.dtype in ACCUMULATORS and x.size > 0 and x.flags.c_contiguous
+def has_rows(x: Any, leading: int) -> bool:
+    """Whether an array of floats has values, all in C order, and rows, numbered by so many axes, that kernels can count."""
+    in_order = x.dtype in ACCUMULATORS and x.size > 0 and x.flags.c_contiguous
+    return in_order and is_countable(prod(x.shape[leading:]))
 
 
 def affine_is_wide(x: Any, weight: Any, bias: Any) -> bool | None:
@@ -232,7 +233,7 @@ def way_to_normalize(x: Any, mean: Any, var: Any, weight: Any, bias: Any) -> tup
     leading = max((axis + 1 for axis, n in enumerate(mean.shape) if n != 1), default=0)
     trailing = x.ndim - leading
     fits = mean.shape == x.shape[:leading] + (1,) * trailing and shapes <= {(1,) * leading + x.shape[leading:]}
-    return (leading, is_wide) if fits and is_contiguous(x) else None
+    return (leading, is_wide) if fits and has_rows(x, leading) else None
 
 
 class ChannelPlan(NamedTuple):

@@ -28,7 +28,8 @@ def set_float32_matmul_precision(precision: str) -> None:
         precision: ``'highest'`` (the default) for full float32, ``'high'`` for TF32: factors with 10 bits of mantissa, on
             tensor cores. They are rounded, a relative error of up to 5e-4 each, or on Hopper's fastest way cut off, up to
             1e-3. As in PyTorch, but convolutions follow it too, which PyTorch computes in TF32 by default, and
-            there is no ``'medium'``, which would be bfloat16. It is set for all threads.
+            there is no ``'medium'``, which would be bfloat16. It is set for all threads. With ``'highest'``, a convolution of
+            an infinite number is nan on tensor cores, where PyTorch's may be infinite.
 
     Raises:
         ValueError: for any other name.

@@ -102,7 +102,7 @@ template <bool AMSGRAD> struct Adam {
         x[0] *= keep;
         const A gradient = descent(x, sign, decay);
         x[2] += part1 * (gradient - x[2]);
-        x[3] = beta2 * x[3] + part2 * (gradient * gradient);
+        x[3] = beta2 * x[3] + part2 * gradient * gradient;  // the square by itself may overflow
         A square = x[3];
         if (AMSGRAD) {
             constexpr int LARGEST = 3 + AMSGRAD;
@@ -127,7 +127,7 @@ template <bool CENTERED, bool MOMENTUM> struct RMSprop {
         constexpr int CENTER = 2 + CENTERED, BUFFER = CENTER + MOMENTUM;
         const A lr = n[0], sign = n[1], decay = n[2], alpha = n[3], part = n[4], eps = n[5], momentum = n[6];
         const A gradient = descent(x, sign, decay);
-        x[2] = alpha * x[2] + part * (gradient * gradient);
+        x[2] = alpha * x[2] + part * gradient * gradient;
         A square = x[2];
         if (CENTERED) {
             x[CENTER] += part * (gradient - x[CENTER]);
