@@ -220,12 +220,19 @@ class GradScaler:
         """Take over what ``state_dict`` returned, here or in PyTorch; nothing if not enabled.
 
         Raises:
-            RuntimeError: if it is empty, that of a GradScaler that was not enabled.
+            RuntimeError: if it is empty, that of a GradScaler that was not enabled; ValueError if something is missing in it.
+                Nothing is changed then.
         """
         if not self._enabled:
             return
         if not state_dict:
             raise RuntimeError("GradScaler.load_state_dict: expected a state, got an empty one: it was not enabled when saved")
+        names = ("scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker")
+        missing = [name for name in names if name not in state_dict]
+        if missing:
+            raise ValueError(
+                f"GradScaler.load_state_dict: expected a state with {', '.join(names)}, got no {', '.join(missing)}"
+            )
         self._init_scale = float(state_dict["scale"])
         self._growth_factor = state_dict["growth_factor"]
         self._backoff_factor = state_dict["backoff_factor"]

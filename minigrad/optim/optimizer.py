@@ -204,16 +204,21 @@ class Optimizer:
     ) -> None:
         """Raise ValueError unless the ``nonnegative`` options are at least 0, and the ``fraction`` ones in [0, 1).
 
-        These and the ``number`` ones may be no Tensors, which is a TypeError; but ``lr`` may, and every step reads it anew.
+        These and the ``number`` ones have to be numbers, ``betas`` two of them, else it is a TypeError. A Tensor is no number
+        here; but ``lr`` may be one of one element, and every step reads it anew.
         """
         kind = type(self).__name__
-        values = {
-            name: options[name] if isinstance(options[name], (tuple, list)) else [options[name]]
-            for name in (*nonnegative, *fraction, *number)
-        }
-        for name in values:
+        values: dict[str, Any] = {}
+        for name in (*nonnegative, *fraction, *number):
+            option = options[name]
+            several = isinstance(option, (tuple, list))
+            values[name] = option if several else [option]
             if name != "lr" and any(isinstance(value, Tensor) for value in values[name]):
                 raise TypeError(f"{kind}: expected {name} in Python numbers, got a Tensor; take its .item()")
+            if name == "betas" and not (several and len(option) == 2):
+                raise TypeError(f"{kind}: expected betas to be two numbers, got {option!r}")
+            if not all(map(_is_number, values[name])):
+                raise TypeError(f"{kind}: expected {name} in numbers, got {option!r}")
         for name in nonnegative:
             if not options[name] >= 0:
                 raise ValueError(f"{kind}: expected {name} to be at least 0, got {options[name]}")
@@ -243,9 +248,13 @@ class Optimizer:
         The options' values are taken as they are: a schedule may have left a learning rate a rounding error below 0.
 
         Raises:
-            ValueError: if the groups or the states do not fit this optimizer's parameters; nothing is changed then.
+            ValueError: if the groups or the states do not fit this optimizer's parameters; TypeError if a state is no Tensor
+                where one belongs. Nothing is changed then.
         """
         name = type(self).__name__
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= state_dict.keys():
+            got = sorted(map(str, state_dict)) if isinstance(state_dict, dict) else type(state_dict).__name__
+            raise ValueError(f"{name}: expected a dict with the keys 'state' and 'param_groups', got {got}")
         saved_groups = state_dict["param_groups"]
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(
@@ -275,6 +284,9 @@ class Optimizer:
 
     def _loaded(self, value: Any, param: Tensor, where: str, label: str | None = None) -> Any:
         """A copy of one state of a parameter, as this optimizer keeps it."""
+        if label in self.state_tensors and not isinstance(value, Tensor):
+            kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+            raise TypeError(f"{type(self).__name__}: expected {where} to be a Tensor of minigrad, got a {kind}")
         if isinstance(value, dict):
             return {key: self._loaded(item, param, where) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -328,6 +340,10 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") and not (isinstance(value, Tensor) and value.numel() != 1)
 
 
 def _ordered(optimizer: str, params: Any) -> list[Any]:

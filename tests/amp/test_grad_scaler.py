@@ -86,6 +86,15 @@ def test_states_go_between(torch):
         fresh.load_state_dict({})
 
 
+def test_a_state_that_lacks_something_changes_nothing():
+    scaler = GradScaler("cpu", init_scale=8.0)
+    before = scaler.state_dict()
+    lacking = {name: value for name, value in before.items() if name != "growth_interval"} | {"scale": 2.0}
+    with pytest.raises(ValueError, match=r"expected a state with scale, growth_factor, .*, got no growth_interval"):
+        scaler.load_state_dict(lacking)
+    assert scaler.state_dict() == before
+
+
 def test_a_new_scale(torch):
     for module in (mg, torch):
         training = Training(module)

@@ -151,3 +151,17 @@ def test_rules_differ(rule):
     """The loops are an oracle only if they tell the options apart."""
     name = {"lr": 0.5, "weight_decay": 0.5, "maximize": True}
     assert len({rule(1.0, 2.0, {}, 1), *(rule(1.0, 2.0, {}, 1, **{key: value}) for key, value in name.items())}) == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(optim.Adam, {}), (optim.AdamW, {}), (optim.Adam, {"amsgrad": True}), (optim.RMSprop, {"alpha": 0.999})],
+)
+@pytest.mark.parametrize(("dtype", "size"), [("float16", 2000.0), ("float32", 2e20)])
+def test_a_square_that_overflows_by_itself(kind, options, dtype, size):
+    param = minigrad.zeros(1, dtype=dtype, requires_grad=True)
+    optimizer = kind([param], lr=0.125, eps=1e-3, **options)
+    param.grad = minigrad.full((1,), size, dtype=dtype)
+    optimizer.step()
+    expected = -0.125 if kind is not optim.RMSprop else -0.125 / 0.001**0.5
+    assert param.item() == pytest.approx(expected, rel=0.01)

@@ -267,6 +267,32 @@ def test_plateau_against_torch(mode, threshold_mode, options):
     assert schedule.last_epoch == len(LOSSES)
 
 
+def test_plateau_with_a_group_that_came_later():
+    torch = pytest.importorskip("torch")
+    histories = []
+    for module, schedules in ((minigrad, lr_scheduler), (torch, torch.optim.lr_scheduler)):
+        optimizer = module.optim.SGD([module.ones(1, requires_grad=True)], lr=1.0)
+        schedule = schedules.ReduceLROnPlateau(optimizer, patience=0, min_lr=0.05)
+        rates = []
+        for epoch in range(6):
+            schedule.step(1.0)
+            if epoch == 1:
+                optimizer.add_param_group({"params": [module.ones(1, requires_grad=True)], "lr": 4.0})
+            rates.append([group["lr"] for group in optimizer.param_groups])
+        histories.append(rates)
+    assert histories[0] == [pytest.approx(rates) for rates in histories[1]]
+    assert histories[0][-1] == [0.05, 0.05]
+
+
+def test_plateau_with_a_list_knows_no_smallest_rate_of_a_later_group():
+    optimizer = make_optimizer()
+    schedule = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, min_lr=[0.0, 0.1])
+    optimizer.add_param_group({"params": minigrad.ones(1)})
+    schedule.step(1.0)
+    with pytest.raises(RuntimeError, match="ReduceLROnPlateau: expected rates for 3 parameter groups, got 2"):
+        schedule.step(1.0)
+
+
 def test_plateau_takes_a_tensor():
     optimizer = make_optimizer()
     schedule = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
@@ -384,6 +410,44 @@ def test_sequence_of_sequence():
 def test_bad_options(make, error, message):
     with pytest.raises(error, match=message):
         make(make_optimizer())
+
+
+@pytest.mark.parametrize(
+    ("make", "change", "error", "message"),
+    [
+        (
+            lambda o: lr_scheduler.StepLR(o, 2),
+            lambda state: None,
+            TypeError,
+            "StepLR.load_state_dict: expected a dict, got None",
+        ),
+        (
+            lambda o: lr_scheduler.LambdaLR(o, lambda epoch: 1.0),
+            lambda state: {"last_epoch": 7},
+            ValueError,
+            r"expected the state of a LambdaLR, with the key 'lr_lambdas', got \['last_epoch'\]",
+        ),
+        (
+            lambda o: lr_scheduler.LambdaLR(o, lambda epoch: 1.0),
+            lambda state: {**state, "last_epoch": 7, "lr_lambdas": [None]},
+            ValueError,
+            "LambdaLR: expected a state of 2 functions, got one of 1",
+        ),
+        (lambda o: sequence(lr_scheduler, o), lambda state: {"last_epoch": 7}, ValueError, "with the key '_schedulers'"),
+        (
+            lambda o: sequence(lr_scheduler, o),
+            lambda state: {**state, "last_epoch": 7, "_schedulers": [{"last_epoch": 7}] * 8},
+            ValueError,
+            "with the key 'lr_lambdas'",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(make, change, error, message):
+    schedule = make(make_optimizer())
+    before = schedule.state_dict()
+    with pytest.raises(error, match=message):
+        schedule.load_state_dict(change(copy.deepcopy(before)))
+    assert schedule.state_dict() == before
 
 
 def test_base_class_says_what_is_missing():

@@ -84,8 +84,8 @@ class OptimizerKernels:
             xp.subtract(grad, exp_avg, out=scratch)
             scratch *= 1 - beta1
             exp_avg += scratch
-            xp.multiply(grad, grad, out=scratch)
-            scratch *= 1 - beta2
+            xp.multiply(grad, 1 - beta2, out=scratch)  # before the square, which may overflow
+            scratch *= grad
             exp_avg_sq *= beta2
             exp_avg_sq += scratch
             if max_exp_avg_sqs:
@@ -147,8 +147,8 @@ class OptimizerKernels:
         for i, (param, grad, square_avg) in enumerate(zip(params, grads, square_avgs)):
             scratch = xp.empty_like(param)
             grad = self.descent(param, grad, weight_decay, maximize)
-            xp.multiply(grad, grad, out=scratch)
-            scratch *= 1 - alpha
+            xp.multiply(grad, 1 - alpha, out=scratch)  # before the square, which may overflow
+            scratch *= grad
             square_avg *= alpha
             square_avg += scratch
             if grad_avgs:

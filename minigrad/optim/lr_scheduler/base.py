@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from ..._tensor import Tensor
+from ...autograd import no_grad
 from ..optimizer import Optimizer
 
 
@@ -14,7 +17,7 @@ class LRScheduler:
 
     A schedule sets the rates for epoch 0 when it is made, and for the next epoch at each ``step()``, which is called after
     the epoch's calls of ``optimizer.step()``. Where it can, a rule computes the next rate from the present one, so that several
-    schedules of one optimizer multiply.
+    schedules of one optimizer multiply. A rate that is a Tensor is written in place, unless several groups share it.
 
     Args:
         optimizer: whose ``param_groups`` get their ``lr`` set.
@@ -41,9 +44,9 @@ class LRScheduler:
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
         check_optimizer(type(self).__name__, optimizer)
         self.optimizer = optimizer
-        for i, group in enumerate(optimizer.param_groups):
+        for i, (group, rate) in enumerate(zip(optimizer.param_groups, self._present())):
             if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
+                group.setdefault("initial_lr", rate)
             elif "initial_lr" not in group:
                 raise ValueError(
                     f"{type(self).__name__}: expected 'initial_lr' in parameter group {i} for last_epoch={last_epoch}; "
@@ -79,8 +82,27 @@ class LRScheduler:
         return {name: value for name, value in self.__dict__.items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` returned. The optimizer's own state holds the rates: load it, too."""
+        """Take over what ``state_dict`` returned. The optimizer's own state holds the rates: load it, too.
+
+        Raises:
+            TypeError: if it is no dict; ValueError if it is that of another kind of schedule. Nothing is changed then.
+        """
+        self._check_state(state_dict)
         self.__dict__.update(state_dict)
+
+    def _check_state(self, state_dict: Any) -> None:
+        """Raise unless ``load_state_dict`` can take this."""
+        if not isinstance(state_dict, dict):
+            raise TypeError(f"{type(self).__name__}.load_state_dict: expected a dict, got {type(state_dict).__name__}")
+
+    def _check_list(self, state_dict: Any, key: str, length: int, things: str) -> None:
+        """Raise unless the state has a list under that key, of as many entries as there are things here."""
+        kind = type(self).__name__
+        if key not in state_dict:
+            raise ValueError(f"{kind}: expected the state of a {kind}, with the key {key!r}, got {sorted(state_dict)}")
+        found = len(state_dict[key])
+        if found != length:
+            raise ValueError(f"{kind}: expected a state of {length} {things}, got one of {found}")
 
     def restart(self) -> None:
         """Set the rates for epoch 0, whatever they are now."""
@@ -89,8 +111,8 @@ class LRScheduler:
         self._set(self.get_lr())
 
     def _present(self) -> list[float]:
-        """The rates as they are now."""
-        return [group["lr"] for group in self.optimizer.param_groups]
+        """The rates as they are now; of Tensors copies."""
+        return [_copied(group["lr"]) for group in self.optimizer.param_groups]
 
     def _resumed(self) -> bool:
         """Whether this is the first step after epochs that another schedule saw: the rates in place are right."""
@@ -103,8 +125,14 @@ class LRScheduler:
                 f"{type(self).__name__}: expected rates for {len(groups)} parameter groups, got {len(rates)}; "
                 "add groups to the optimizer before its schedule is made"
             )
+        holders = Counter(id(group["lr"]) for group in groups)
         for group, rate in zip(groups, rates):
-            group["lr"] = rate
+            present = group["lr"]
+            if isinstance(present, Tensor) and present.is_floating_point() and holders[id(present)] == 1:
+                with no_grad():
+                    present.fill_(float(rate))
+            else:
+                group["lr"] = _copied(rate)
         self._last_lr = self._present()
 
 
@@ -120,6 +148,10 @@ class RatioLR(LRScheduler):
     def ratio(self, epoch: int) -> float:
         """What to multiply the rate of the epoch before with; for epoch 0 the optimizer's own."""
         raise NotImplementedError(f"{type(self).__name__}.factor")
+
+
+def _copied(rate: Any) -> Any:
+    return rate.detach().clone() if isinstance(rate, Tensor) else rate
 
 
 def check_optimizer(schedule: str, optimizer: Any) -> None:

@@ -232,10 +232,15 @@ class LambdaLR(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what ``state_dict`` returned; the functions stay."""
+        self._check_state(state_dict)
         self.__dict__.update((name, value) for name, value in state_dict.items() if name != "lr_lambdas")
         for function, attributes in zip(self.lr_lambdas, state_dict["lr_lambdas"]):
             if attributes is not None:
                 vars(function).update(attributes)
+
+    def _check_state(self, state_dict: Any) -> None:
+        super()._check_state(state_dict)
+        self._check_list(state_dict, "lr_lambdas", len(self.lr_lambdas), "functions")
 
 
 def _check_share(schedule: str, name: str, value: float) -> None:

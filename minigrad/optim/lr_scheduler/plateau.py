@@ -20,7 +20,7 @@ class ReduceLROnPlateau(LRScheduler):
         threshold: how much better counts as an improvement.
         threshold_mode: ``'rel'`` (times the best so far) or ``'abs'``.
         cooldown: how many epochs after a reduction are not counted.
-        min_lr: the smallest rate, one for all parameter groups or a list.
+        min_lr: the smallest rate, one for all parameter groups (also for those that are added later) or a list.
         eps: reductions by less than this are left out.
 
     Raises:
@@ -66,6 +66,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.threshold_mode = threshold_mode
         self.cooldown = cooldown
         self.min_lrs = per_group("ReduceLROnPlateau", "min_lr", min_lr, optimizer)
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
         self.eps = eps
         self.best = inf if mode == "min" else -inf
         self.cooldown_counter = 0
@@ -96,7 +97,9 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = self._present()
 
     def get_lr(self) -> list[float]:
-        """The reduced rates."""
+        """The reduced rates; groups that came later have the ``min_lr`` that is one for all."""
+        if self.default_min_lr is not None:
+            self.min_lrs = [*self.min_lrs, *[self.default_min_lr] * (len(self._present()) - len(self.min_lrs))]
         reduced = [max(rate * self.factor, low) for rate, low in zip(self._present(), self.min_lrs)]
         return [new if old - new > self.eps else old for old, new in zip(self._present(), reduced)]
 

@@ -84,12 +84,16 @@ class SequentialLR(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what ``state_dict`` returned."""
-        states = state_dict["_schedulers"]
-        if len(states) != len(self._schedulers):
-            raise ValueError(f"SequentialLR: expected a state of {len(self._schedulers)} schedules, got one of {len(states)}")
+        self._check_state(state_dict)
         self.__dict__.update((name, value) for name, value in state_dict.items() if name != "_schedulers")
-        for schedule, state in zip(self._schedulers, states):
+        for schedule, state in zip(self._schedulers, state_dict["_schedulers"]):
             schedule.load_state_dict(state)
+
+    def _check_state(self, state_dict: Any) -> None:
+        super()._check_state(state_dict)
+        self._check_list(state_dict, "_schedulers", len(self._schedulers), "schedules")
+        for schedule, state in zip(self._schedulers, state_dict["_schedulers"]):
+            schedule._check_state(state)
 
     def _begin(self, number: int) -> None:
         self._schedulers[number].restart()
