@@ -120,6 +120,20 @@ def test_loader_makes_batches():
     assert labels.tolist() == Digits().labels[:7].tolist()
 
 
+@pytest.mark.parametrize("index", [2, np.int64(2), np.array(2), minigrad.tensor(2), -357])
+def test_integers_of_any_kind(index):
+    image, label = Digits(train=False)[index]
+    expected, same = Digits(train=False)[2]
+    np.testing.assert_array_equal(image.numpy(), expected.numpy())
+    assert label == same
+
+
+@pytest.mark.parametrize("index", ["a", 1.5, slice(2), [0, 1], None])
+def test_no_integer(index):
+    with pytest.raises(TypeError, match="Digits: expected an integer as index, got "):
+        Digits(train=False)[index]
+
+
 @pytest.mark.parametrize("index", [2, -3])
 def test_index_out_of_range(index):
     with pytest.raises(IndexError, match=rf"ImageDataset: expected an index in 0\.\.1, got {index}"):

@@ -13,8 +13,9 @@ from ...dtypes import FLOATING
 def default_collate(batch: Sequence[Any]) -> Any:
     """A batch from a list of samples that are made alike.
 
-    Tensors, and NumPy's arrays, are stacked along a new first dim; numbers become a tensor (floats a float64 one); strings
-    stay a list. Of dicts, named tuples and lists each entry is joined by itself; of plain tuples too, and they become lists.
+    Tensors, and NumPy's arrays, are stacked along a new first dim; numbers become a tensor (floats a float64 one, also where
+    some of them are NumPy's); strings stay a list. Of dicts, named tuples and lists each entry is joined by itself; of plain
+    tuples too, and they become lists.
 
     Args:
         batch: at least one sample.
@@ -32,10 +33,12 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """
     if not batch:
         raise ValueError("default_collate: expected at least one sample, got none")
-    first = batch[0]
-    if not all(isinstance(sample, type(first)) or _both_numbers(sample, first) for sample in batch):
+    if not _alike(batch):
         kinds = sorted({type(sample).__name__ for sample in batch})
-        raise ValueError(f"default_collate: expected samples of one kind, got {', '.join(kinds)}")
+        batch = [_plain(sample) for sample in batch]
+        if not _alike(batch):
+            raise ValueError(f"default_collate: expected samples of one kind, got {', '.join(kinds)}")
+    first = batch[0]
     if _is_array(first):
         return _stack([ops.as_tensor(sample) for sample in batch])
     if isinstance(first, (str, bytes)):
@@ -78,6 +81,16 @@ def _is_array(value: Any) -> bool:
     if isinstance(value, Tensor):
         return True
     return hasattr(value, "__array_interface__") and (value.dtype.kind in "iub" or value.dtype in FLOATING)
+
+
+def _alike(batch: Sequence[Any]) -> bool:
+    first = batch[0]
+    return all(isinstance(sample, type(first)) or _both_numbers(sample, first) for sample in batch)
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as one of Python's; anything else as it is."""
+    return value.item() if _is_array(value) and not isinstance(value, Tensor) and value.ndim == 0 else value
 
 
 def _both_numbers(a: Any, b: Any) -> bool:

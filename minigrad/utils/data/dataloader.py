@@ -39,7 +39,8 @@ class DataLoader(Generic[T_co]):
         persistent_workers: False.
 
     Raises:
-        ValueError: if options exclude each other, or ask for workers or pinned memory.
+        ValueError: if options exclude each other, or ask for workers or pinned memory; or if ``dataset``, ``batch_size``,
+            ``drop_last`` or a sampler is set anew later on.
 
     >>> import minigrad
     >>> from minigrad.utils.data import DataLoader, TensorDataset
@@ -50,6 +51,8 @@ class DataLoader(Generic[T_co]):
     tensor([20, 30]) tensor([2, 3])
     tensor([40]) tensor([4])
     """
+
+    _made = False
 
     def __init__(
         self,
@@ -99,6 +102,12 @@ class DataLoader(Generic[T_co]):
         self.batch_sampler = batch_sampler
         in_batches = batch_size is not None or batch_sampler is not None
         self.collate_fn = collate_fn or (default_collate if in_batches else default_convert)
+        self._made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._made and name in ("dataset", "batch_size", "drop_last", "sampler", "batch_sampler"):
+            raise ValueError(f"DataLoader: expected {name} to stay as it was given, got another one; make a new DataLoader")
+        super().__setattr__(name, value)
 
     def _check_choices(self, batch_size: Any, shuffle: Any, sampler: Any, batch_sampler: Any, drop_last: Any) -> None:
         """Raise where options exclude each other."""
@@ -156,9 +165,17 @@ class DataLoader(Generic[T_co]):
 
 def _takes_lists(dataset: Any) -> bool:
     """Whether ``dataset[list]`` gives what collating the single samples would: tensors, below plain subsets."""
-    while isinstance(dataset, Subset) and type(dataset).__getitem__ is Subset.__getitem__:
+    while _is_plain(dataset, Subset):
         dataset = dataset.dataset
-    return isinstance(dataset, TensorDataset) and type(dataset).__getitem__ is TensorDataset.__getitem__
+    return _is_plain(dataset, TensorDataset)
+
+
+def _is_plain(dataset: Any, kind: type[Any]) -> bool:
+    """Whether it is of that kind, and samples are fetched as there."""
+    if not isinstance(dataset, kind):
+        return False
+    names = ("__getitem__", "__getitems__")
+    return all(getattr(type(dataset), name, None) is getattr(kind, name, None) for name in names)
 
 
 def _length(source: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,6 +50,11 @@ class ImageDataset(Dataset):
         return self.images.shape[0]
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
+        if not hasattr(index, "__index__"):
+            raise TypeError(
+                f"{type(self).__name__}: expected an integer as index, got {index!r}; for several, loop or use a Subset"
+            )
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"{type(self).__name__}: expected an index in 0..{len(self) - 1}, got {index}")
         image: Any = self.images[index].float() / self.maximum

@@ -79,6 +79,25 @@ def test_numbers_of_both_kinds_are_floats():
     assert default_collate([1, 2.5]).tolist() == [1.0, 2.5]
 
 
+@pytest.mark.parametrize(
+    ("batch", "dtype"),
+    [
+        ([1, np.int64(2)], "int64"),
+        ([np.uint8(1), 2], "int64"),
+        ([np.int32(1), np.int64(2)], "int64"),
+        ([np.float32(1), 2.0], "float64"),
+        ([1.0, np.float32(2)], "float64"),
+        ([1, np.float32(2)], "float64"),
+        ([np.float32(1), np.float64(2)], "float64"),
+        ([True, np.bool_(False)], "bool"),
+    ],
+)
+def test_numbers_of_python_and_numpy_together(batch, dtype):
+    joined = default_collate(batch)
+    assert joined.dtype == dtype
+    assert joined.tolist() == batch
+
+
 def test_batch_is_no_view_of_a_sample():
     sample = np.zeros(2)
     batch = default_collate([sample])

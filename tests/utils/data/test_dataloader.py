@@ -1,5 +1,6 @@
 """DataLoader: batches, orders, resuming, and that tensors are gathered at once exactly where that is the same."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -141,6 +142,24 @@ def test_getitems_loads_the_samples_of_a_batch():
 
     assert lists(DataLoader(Table(3), batch_size=2)) == [[0, -1], [-2]]
     assert list(DataLoader(Table(3), batch_size=None)) == [0, 1, 4]
+
+
+class Batches(TensorDataset):
+    def __getitems__(self, indices):
+        return [(i, -i) for i in indices]
+
+
+class Half(Subset):
+    def __getitems__(self, indices):
+        return [(i, -i) for i in indices]
+
+
+@pytest.mark.parametrize(
+    "data", [Batches(minigrad.zeros(4)), Subset(Batches(minigrad.zeros(4)), range(4)), Half(tensors(8), range(4))]
+)
+def test_own_getitems_over_tensors(data):
+    batches = [[part.tolist() for part in batch] for batch in DataLoader(data, batch_size=2)]
+    assert batches == [[[0, 1], [0, -1]], [[2, 3], [-2, -3]]]
 
 
 def test_getitems_below_a_subset():
@@ -303,6 +322,16 @@ def test_bad_options(options, message):
 def test_bad_options_of_an_iterable_dataset(options):
     with pytest.raises(ValueError, match="expected no shuffle, sampler or batch_sampler for an IterableDataset"):
         DataLoader(Stream(3), **options)
+
+
+@pytest.mark.parametrize("name", ["dataset", "batch_size", "drop_last", "sampler", "batch_sampler"])
+def test_what_the_batches_come_from_is_not_changed_later(name):
+    loader = DataLoader(tensors(6), batch_size=2)
+    before = getattr(loader, name)
+    with pytest.raises(ValueError, match=f"DataLoader: expected {name} to stay as it was given"):
+        setattr(loader, name, before)
+    loader.collate_fn = len
+    assert list(copy.copy(loader)) == [2, 2, 2]
 
 
 def test_an_index_out_of_range_names_it():
