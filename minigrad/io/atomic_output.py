@@ -27,15 +27,16 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
     A symbolic link is followed, an existing file's permissions are kept, and a device or a pipe is written to directly.
     """
-    target = os.path.realpath(os.fsdecode(path))
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as stream:
+    # As it was given: /dev/stdout leads to a pipe that has no path.
+    if not os.fspath(path) or (os.path.exists(path) and not os.path.isfile(path)):
+        with open(path, "wb") as stream:
             yield stream
         return
+    target = os.path.realpath(os.fsdecode(path))
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".minigrad-{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "xb") as stream:
+        with create(temporary, target) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -47,6 +48,15 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     sync_folder(folder)
+
+
+def create(path: str, target: str) -> BinaryIO:
+    """Open a new file; an error names the target, as the user knows no other."""
+    try:
+        return open(path, "xb")
+    except OSError as error:
+        error.filename = target
+        raise
 
 
 def sync_folder(folder: str) -> None:

@@ -77,7 +77,8 @@ def load(
     or of a dtype that minigrad lacks, bare storages, and objects of other classes than Python's plain data.
 
     Args:
-        f: the file's name, or a binary stream that can seek.
+        f: the file's name, or a binary stream that can seek, which is read from where it stands. Of several checkpoints in
+            torch's zip format in one stream, only the last can be read.
         map_location: the device for the tensors. None is the CPU, wherever they were saved. With ``"meta"`` they have
             shapes and dtypes only, but the file is read in full, and compared with its checksums.
         weights_only: True; the argument is here for PyTorch's users.
@@ -110,7 +111,7 @@ def load(
     {'weight': tensor([1., 1.]), 'epoch': 7}
     """
     if not weights_only:
-        raise ValueError("load: expected weights_only=True (minigrad runs no code from a file), got False")
+        raise ValueError(f"load: expected weights_only=True (minigrad runs no code from a file), got {weights_only!r}")
     if callable(map_location) or isinstance(map_location, dict):
         raise TypeError(f"load: expected a device as map_location, got a {type(map_location).__name__}")
     if unknown not in ("refuse", "placeholder"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from typing import BinaryIO
 
 import numpy as np
@@ -24,10 +26,16 @@ def fill(view: memoryview, stream: BinaryIO) -> bool:
 
 
 def write_all(stream: BinaryIO, content: bytes | memoryview) -> None:
-    """Write all of the content: an unbuffered stream may take less of it at a time."""
+    """Write all of the content: an unbuffered stream may take less of it at a time.
+
+    Raises:
+        BlockingIOError: if the stream takes nothing, as a full pipe does that must not block.
+    """
     written = 0
     while written < len(content):
         taken = stream.write(content[written:])
+        if taken == 0 or (taken is None and isinstance(stream, io.RawIOBase)):
+            raise BlockingIOError(errno.EAGAIN, f"expected the stream to take {len(content) - written} bytes, got none taken")
         written += len(content) if taken is None else taken
 
 

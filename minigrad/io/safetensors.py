@@ -39,6 +39,8 @@ def save_safetensors(
     >>> minigrad.load(file)
     {'weight': tensor([1., 1.])}
     """
+    if metadata is not None and not isinstance(metadata, dict):
+        raise TypeError(f"save_safetensors: expected metadata to be a dict of strings, got a {type(metadata).__name__}")
     write_safetensors(tensors, f, metadata or {}, "save_safetensors")
 
 

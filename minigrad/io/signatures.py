@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import BinaryIO, Literal
 
 # A pickled integer that torch's stream format of before 1.6 begins with.
-LEGACY_TORCH_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+TORCH_NUMBER = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+LEGACY_TORCH_MAGIC = b"\x80\x02" + TORCH_NUMBER
+LONGEST_PICKLE_HEAD = 16  # a protocol, and since protocol 4 a frame's length
 
 ZIP = b"PK\x03\x04"
 TAR_OFFSET, TAR = 257, b"ustar"
@@ -32,7 +34,10 @@ FOREIGN = (
 def read_head(stream: BinaryIO, function: str) -> bytes:
     """The first bytes of a stream, which say what it is; it stands at its beginning again."""
     start = stream.tell()
-    head = stream.read(BYTES_NEEDED)
+    try:
+        head = stream.read(BYTES_NEEDED)
+    except UnicodeDecodeError:  # a text stream, of what is no text
+        head = ""  # type: ignore[assignment]
     if not isinstance(head, bytes):
         found = f"one of {type(head).__name__} (open the file with 'rb')"
         raise TypeError(f"{function}: expected a stream of bytes, got {found}")
@@ -67,6 +72,8 @@ def describe(head: bytes) -> str:
         return "an empty file, or a file object that stands at its end (seek(0) goes back to its beginning)"
     if is_tar(head):
         return "a tar archive (of torch before version 0.1.9, if it is a checkpoint)"
+    if head[:1] == b"\x80" and head[1:2] != b"\x02" and TORCH_NUMBER in head[: LONGEST_PICKLE_HEAD + len(TORCH_NUMBER)]:
+        return f"torch's legacy stream format in pickle protocol {head[1]} (only protocol 2, which torch uses, can be read)"
     for signature, name in FOREIGN:
         if head.startswith(signature):
             return name

@@ -84,8 +84,10 @@ class DirectoryStream:
 
 def read_directory(stream: BinaryIO) -> tuple[list[zipfile.ZipInfo], int]:
     """What an archive says that it has, and where its directory begins."""
+    start = stream.tell()
     try:
         with zipfile.ZipFile(DirectoryStream(stream)) as archive:
+            check_beginning(start, archive.infolist())
             return [info for info in archive.infolist() if not info.filename.endswith("/")], archive.start_dir
     except CheckpointError:
         raise
@@ -95,6 +97,16 @@ def read_directory(stream: BinaryIO) -> tuple[list[zipfile.ZipInfo], int]:
         if error.errno != errno.EINVAL:  # what a seek to before the beginning gives, if the archive says to go there
             raise
         raise CheckpointError("expected a whole ZIP archive, got one that points to before its beginning") from None
+
+
+def check_beginning(start: int, files: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse an archive that begins elsewhere than where its stream stood: a directory is found from the stream's end."""
+    begins = min((info.header_offset for info in files), default=start)
+    if begins != start:
+        raise CheckpointError(
+            f"expected one ZIP archive from here, byte {start}, to the end, got one that begins at byte {begins}"
+            " (of several in one file, only the last can be read)"
+        )
 
 
 def with_ends(files: Sequence[zipfile.ZipInfo], directory_start: int) -> Iterator[tuple[zipfile.ZipInfo, int]]:
@@ -240,6 +252,7 @@ def write(stream: BinaryIO, pickle: bytes, storages: Sequence[np.ndarray]) -> No
             with archive.open(info, "w", force_zip64=large) as entry:
                 for start in range(0, len(content), CHUNK_BYTES):
                     entry.write(content[start : start + CHUNK_BYTES])
+            info.extra = b""  # the directory needs no padding
 
         add("data.pkl", pickle)
         add("byteorder", b"little")

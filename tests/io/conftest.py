@@ -34,6 +34,7 @@ def read_records():
     """A function that reads an archive, its tensors as records."""
 
     def read(stream, limits=None):
+        stream.seek(0)
         return torch_zip.read(stream, RecordMaker(), limits or Limits())
 
     return read

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigrad import Tensor
-from minigrad.io import load, save
+from minigrad.io import load, save, save_safetensors
 
 
 def test_names_and_streams(tmp_path):
@@ -70,6 +70,15 @@ def test_permissions_and_links(tmp_path):
     assert not os.path.isfile(os.devnull)
 
 
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="the system has no names for open files")
+def test_pipe_by_its_name():
+    source, sink = os.pipe()
+    with open(source, "rb") as reader:
+        with open(sink, "wb"):
+            save({"epoch": 3}, f"/dev/fd/{sink}")
+        assert load(io.BytesIO(reader.read())) == {"epoch": 3}
+
+
 class Trickle:
     """A stream that takes a hundred bytes at a time, as a pipe or a socket may, and can do nothing else."""
 
@@ -97,3 +106,38 @@ def test_streams_that_do_little():
     result = load(ReadOnly(trickle.content))
     assert result["weight"].tolist() == list(range(1000))
     assert result["epoch"] == 3
+
+
+def test_missing_folder_is_told_by_the_name_that_was_given(tmp_path):
+    for name in ("missing/a.pt", "missing/a.safetensors"):
+        with pytest.raises(FileNotFoundError) as caught:
+            save({"weight": Tensor(np.zeros(2))}, tmp_path / name)
+        assert caught.value.filename == os.path.realpath(tmp_path / name)
+    assert not os.listdir(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        save(1, "")
+
+
+class Full(io.RawIOBase):
+    """A stream that takes only so much, and then answers as a full pipe does that must not block, or a sloppy one."""
+
+    def __init__(self, answer):
+        self.left, self.answer = 200, answer
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        if not self.left:
+            return self.answer
+        self.left -= (taken := min(self.left, len(content)))
+        return taken
+
+
+@pytest.mark.parametrize("answer", [None, 0])
+@pytest.mark.parametrize("save_to", [save, save_safetensors])
+def test_stream_that_takes_no_more(save_to, answer):
+    stream = Full(answer)
+    with pytest.raises(BlockingIOError, match=r"expected the stream to take .* got none taken"):
+        save_to({"weight": Tensor(np.arange(1000.0))}, stream)
+    stream.close()

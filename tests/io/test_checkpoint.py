@@ -2,6 +2,8 @@
 
 import io
 import os
+import pickle
+import zipfile
 from collections import OrderedDict, defaultdict, namedtuple
 
 import numpy as np
@@ -12,6 +14,8 @@ from minigrad.backends.cpu import CPUBackend
 from minigrad.io import CheckpointError, load, save
 from minigrad.io.pickle_writer import Call, Name, Persistent, PickleWriter
 from minigrad.nn.parameter import Parameter
+
+LEGACY_TORCH_NUMBER = 0x1950A86A20F9469CFC6C
 
 
 def tensor(*shape, dtype=np.float32):
@@ -186,6 +190,8 @@ def test_repeated_containers_do_not_multiply():
         (b"PK\x05\x06" + bytes(18), "an empty ZIP archive"),
         (b"\x93NUMPY\x01\0", "a NumPy array file"),
         (b"\x80\x04N.", "a bare pickle"),
+        (pickle.dumps(LEGACY_TORCH_NUMBER, 3), "torch's legacy stream format in pickle protocol 3"),
+        (pickle.dumps(LEGACY_TORCH_NUMBER, 5), "torch's legacy stream format in pickle protocol 5"),
         (b"<!DOCTYPE html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
@@ -207,6 +213,37 @@ def test_numpy_archive_is_named(tmp_path):
         load(tmp_path / "file.npz")
 
 
+def test_one_of_several_checkpoints_in_a_stream():
+    stream = io.BytesIO()
+    stream.write(b"something else")
+    first = stream.tell()
+    save("first", stream)
+    second = stream.tell()
+    save("second", stream)
+    stream.seek(second)
+    assert load(stream) == "second"
+    stream.seek(first)
+    with pytest.raises(CheckpointError, match=rf"from here, byte {first}, to the end, got one that begins at byte {second}"):
+        load(stream)
+
+
+def test_file_opened_as_text(tmp_path):
+    save(Tensor(np.ones(200)), tmp_path / "a.pt")
+    with (
+        open(tmp_path / "a.pt", encoding="utf-8") as text,
+        pytest.raises(TypeError, match=r"load: expected a stream of bytes, got one of str \(open the file with 'rb'\)"),
+    ):
+        load(text)
+
+
+def test_directory_is_small():
+    """So that very many tensors stay within the largest directory that can be read."""
+    stream = io.BytesIO()
+    save([Tensor(np.zeros(1, np.float32)) for _ in range(100)], stream)
+    with zipfile.ZipFile(stream) as archive:
+        assert not any(info.extra for info in archive.infolist())
+
+
 def test_stream_that_stands_at_its_end():
     stream = io.BytesIO()
     save(1, stream)
@@ -221,8 +258,9 @@ def test_arguments(tmp_path):
         load(7)
     with pytest.raises(TypeError, match="expected a stream of bytes, got one of str"):
         load(io.StringIO("text"))
-    with pytest.raises(ValueError, match="expected weights_only=True"):
-        load(io.BytesIO(), weights_only=False)
+    for weights_only in (False, None):
+        with pytest.raises(ValueError, match=f"expected weights_only=True .*, got {weights_only}"):
+            load(io.BytesIO(), weights_only=weights_only)
     with pytest.raises(TypeError, match="expected a device as map_location, got a dict"):
         load(io.BytesIO(), {"cuda:0": "cpu"})
     with pytest.raises(TypeError, match=r"load: expected minigrad\.io\.Limits as limits, got a int"):

@@ -277,6 +277,9 @@ def test_metadata_must_be_strings():
     for metadata in ({"a": 1}, {1: "a"}):
         with pytest.raises(TypeError, match="expected metadata of strings"):
             save_safetensors({}, io.BytesIO(), metadata=metadata)
+    for other in ([("a", "b")], "", 0):
+        with pytest.raises(TypeError, match="save_safetensors: expected metadata to be a dict of strings, got a"):
+            save_safetensors({}, io.BytesIO(), metadata=other)
 
 
 def test_arguments(tmp_path):
