@@ -202,9 +202,9 @@ class ModuleList(_List):
     )
     """
 
-    def __init__(self, modules: Iterable[Module] = ()):
+    def __init__(self, modules: Iterable[Module] | None = None):
         super().__init__()
-        self.extend(modules)
+        self.extend(() if modules is None else modules)
 
     def __repr__(self) -> str:
         lines = []
@@ -229,17 +229,17 @@ class ParameterList(_Parameters, _List):
     [(2,), (3,)]
     """
 
-    def __init__(self, values: Iterable[Tensor] = ()):
+    def __init__(self, values: Iterable[Tensor] | None = None):
         super().__init__()
-        self.extend(values)
+        self.extend(() if values is None else values)
 
 
 class _Dict(_Container):
     """A container that holds things by name."""
 
-    def __init__(self, values: Any = ()):
+    def __init__(self, values: Any = None):
         super().__init__()
-        self.update(values)
+        self.update(() if values is None else values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
@@ -297,7 +297,7 @@ class ModuleDict(_Dict):
     ['relu', 'tanh']
     """
 
-    def __init__(self, modules: Any = ()):
+    def __init__(self, modules: Any = None):
         super().__init__(modules)
 
 
@@ -313,7 +313,7 @@ class ParameterDict(_Parameters, _Dict):
     True
     """
 
-    def __init__(self, parameters: Any = ()):
+    def __init__(self, parameters: Any = None):
         super().__init__(parameters)
 
     def __or__(self, other: Any) -> ParameterDict:

@@ -7,7 +7,7 @@ from typing import Any
 from .. import ops
 from .._tensor import Tensor
 from . import functional as F
-from .arguments import boolean, choice, integer, repeated
+from .arguments import boolean, choice, integer, repeated, sizes
 from .linear import init_weight_and_bias
 from .module import Module
 from .parameter import Parameter
@@ -254,7 +254,8 @@ class ConvTranspose2d(_Convolution):
     def _extra(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
         """The output_padding that leads to an output of the wanted (H, W)."""
         extra = []
-        wanted = repeated(self, "output_size", tuple(output_size)[-2:], 2)
+        given = sizes(self, "output_size", output_size)
+        wanted = repeated(self, "output_size", given if isinstance(given, int) else given[-2:], 2)
         for i, size in enumerate(input.shape[-2:]):
             reach = self.dilation[i] * (self.kernel_size[i] - 1) + 1
             least = (size - 1) * self.stride[i] - 2 * self.padding[i] + reach

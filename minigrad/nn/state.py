@@ -67,6 +67,11 @@ def load(module: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool)
     name = type(module).__name__
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"load_state_dict: expected state_dict to be a dict, got {type(state_dict).__name__}")
+    for key in state_dict:
+        if not isinstance(key, str):
+            raise TypeError(
+                f"load_state_dict: expected strings as keys of state_dict, got the {type(key).__name__} {key!r:.100}"
+            )
     state: dict[str, Any] = OrderedDict(state_dict)
     missing: list[str] = []
     unexpected: list[str] = []
@@ -75,7 +80,7 @@ def load(module: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool)
     slots = _slots(module)
     missing += [key for key, slot in slots.items() if key not in state and slot.name not in slot.module._optional_state]
     unexpected += [key for key in state if key not in slots]
-    matching = [(key, slot, state[key]) for key, slot in slots.items() if key in state]
+    matching = [(key, slot, _as_saved_now(slot, state[key])) for key, slot in slots.items() if key in state]
     put = _assign if assign else _copy
     hooks = [
         (owner, hook) for owner in module.modules() if owner._hooks is not None for hook in owner._hooks.load_post.values()
@@ -119,6 +124,12 @@ def _run_pre_hooks(module: Any, state: dict[str, Any], strict: bool, *reports: l
         if owner._hooks is not None:
             for hook in list(owner._hooks.load_pre.values()):
                 hook(owner, state, f"{path}." if path else "", {}, strict, *reports)
+
+
+def _as_saved_now(slot: _Slot, value: Any) -> Any:
+    """The value; files from before there were 0-d tensors have one element in their place."""
+    is_older = isinstance(value, Tensor) and value.shape == (1,) and slot.tensor.shape == ()
+    return value.reshape(()) if is_older else value
 
 
 def _mismatch(key: str, slot: _Slot, value: Any, assign: bool) -> str | None:

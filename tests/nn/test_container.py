@@ -185,3 +185,8 @@ class TestParameters:
             ("c", added),
             ("b", others["b"]),
         ]
+
+
+@pytest.mark.parametrize("kind", [nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict])
+def test_none_is_an_empty_container(kind):
+    assert len(kind(None)) == 0

@@ -113,6 +113,9 @@ def test_output_size_of_a_transposed_convolution():
         np.testing.assert_allclose(got.numpy(force=True), want.detach().numpy(), atol=1e-12)
     with pytest.raises(ValueError, match=r"expected output_size\[-2\] in \[9, 10\], got 11"):
         ours(mg.tensor(x), output_size=(11, 10))
+    assert ours(mg.tensor(x), output_size=10).shape[2:] == (10, 10)
+    with pytest.raises(TypeError, match="ConvTranspose2d: expected output_size to be an int or a tuple of ints, got a float"):
+        ours(mg.tensor(x), output_size=10.0)
 
 
 def test_pooling_with_indices():

@@ -153,6 +153,17 @@ def test_old_files_lack_the_batch_counter():
     assert net.norm.running_mean.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("assign", [False, True])
+def test_old_files_have_one_element_for_a_number(assign):
+    net = Net()
+    state = other_state(net)
+    state["norm.num_batches_tracked"] = mg.tensor([7])
+    net.load_state_dict(state, assign=assign)
+    assert net.norm.num_batches_tracked.shape == () and net.norm.num_batches_tracked.item() == 7
+    with pytest.raises(RuntimeError, match=r"num_batches_tracked: expected shape \(\), got \(2,\)"):
+        net.load_state_dict({**state, "norm.num_batches_tracked": mg.tensor([7, 8])})
+
+
 def test_metadata_of_torch_is_tolerated():
     net = Net()
     state = OrderedDict(other_state(net))
@@ -283,3 +294,23 @@ def test_a_tensor_that_cannot_be_written_is_found_before_anything_changes(make, 
     assert net.first.tolist() == [0.0, 0.0]
     net.load_state_dict(state, assign=True)
     assert net.first.tolist() == net.last.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_keys_that_are_no_strings(strict):
+    net = nn.Linear(1, 1)
+    before = values(net.state_dict())
+    with pytest.raises(TypeError, match="load_state_dict: expected strings as keys of state_dict, got the int 7"):
+        net.load_state_dict({**other_state(net), 7: mg.ones(1)}, strict=strict)
+    assert values(net.state_dict()) == before
+
+
+def test_read_only_memory_is_refused_before_anything_is_loaded():
+    module = nn.Module()
+    module.register_parameter("a", nn.Parameter(mg.ones(3)))
+    memory = np.zeros(3, "float32")
+    memory.flags.writeable = False
+    module.register_buffer("b", mg.from_numpy(memory))
+    with pytest.raises(RuntimeError, match="read-only memory"):
+        module.load_state_dict({"a": mg.full((3,), 5.0), "b": mg.arange(3.0)})
+    assert module.a.tolist() == [1, 1, 1]
