@@ -272,7 +272,10 @@ class Softplus(Unary):
         scaled = x if self.beta == 1 else xp.multiply(x, self.beta)
         gap = log_of_gap(xp, scaled)
         xp.multiply(gap, scaled <= self.threshold, out=gap)
-        xp.add(gap, xp.maximum(scaled, 0), out=gap)
+        line = xp.maximum(scaled, 0)
+        if self.threshold < 0:
+            line = xp.where(scaled > self.threshold, scaled, line)
+        xp.add(gap, line, out=gap)
         return xp.multiply(gap, 1 / self.beta, out=gap if out is None else out)
 
     def backward(self, grad: Tensor) -> Tensor:

@@ -193,14 +193,17 @@ class Sign(Unary):
     takes_out = False
 
     def forward(self, x: Any) -> Any:
-        return x.copy() if category(x.dtype) == 0 else self.xp.sign(x)
+        if category(x.dtype) == 0:
+            return x.copy()
+        result = self.xp.sign(x)
+        return self.backend.keep(result, self.xp.equal(x, x)) if x.dtype in FLOATING else result
 
     def backward(self, grad: Tensor) -> Tensor:
         return grad.new_zeros(grad.shape)
 
 
 def sign(input: Tensor) -> Tensor:
-    """-1, 0 or 1; the derivative is 0 everywhere.
+    """-1, 0 or 1, and 0 for nan; the derivative is 0 everywhere.
 
     >>> import minigrad
     >>> minigrad.sign(minigrad.tensor([3.0, 0.0, -0.5]))

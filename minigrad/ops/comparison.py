@@ -7,9 +7,9 @@ from typing import Any
 from .._tensor import Tensor
 from ..autograd.operation import wrap
 from ..backends import backend_of
-from ..dtypes import FLOATING, category
+from ..dtypes import FLOATING, REDUCED, category
 from .arguments import check_tensor
-from .pointwise import Binary
+from .pointwise import NUMBERS, Binary
 
 __all__ = [
     "allclose",
@@ -50,7 +50,21 @@ class Comparison(Binary):
         return self.called
 
     def forward(self, a: Any, b: Any) -> Any:
+        if type(a) in NUMBERS:
+            a = self._rounded(a, b.dtype)
+        elif type(b) in NUMBERS:
+            b = self._rounded(b, a.dtype)
         return getattr(self.xp, self.function)(a, b)
+
+    def integer_in(self, number: int, dtype: Any) -> int:
+        return number  # one beyond the dtype's range is compared by its value
+
+    def _rounded(self, number: Any, dtype: Any) -> Any:
+        """The number as a tensor would have it: ``x == 0.1`` is true where short floats were made of 0.1."""
+        if dtype not in REDUCED:
+            return number
+        with self.backend.quiet():
+            return float(dtype.type(float(number)))
 
 
 class Bitwise(Comparison):

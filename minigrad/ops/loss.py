@@ -110,7 +110,7 @@ def smooth_l1_loss(
     if as_number("smooth_l1_loss", "beta", beta) < 0:
         raise ValueError(f"smooth_l1_loss: expected beta of at least 0, got {beta}")
     difference = _difference("smooth_l1_loss", input, target)
-    return reduced(_huber(difference, beta) / beta if beta else difference.abs(), reduction)
+    return reduced(_huber(difference, beta, beta) if beta else difference.abs(), reduction)
 
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
@@ -134,9 +134,9 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return reduced(_huber(_difference("huber_loss", input, target), delta), reduction)
 
 
-def _huber(difference: Tensor, delta: float) -> Tensor:
+def _huber(difference: Tensor, delta: float, divisor: float = 1) -> Tensor:
     near = difference.clamp(-delta, delta)
-    return near * (difference - near * 0.5)
+    return (near if divisor == 1 else near / divisor) * (difference - near * 0.5)  # divided first, against underflow
 
 
 # --- of probabilities --------------------------------------------------------------------------------------------------
@@ -185,8 +185,8 @@ def binary_cross_entropy(
         A 0-d tensor, or the losses in the input's shape.
 
     Raises:
-        ValueError: if the shapes differ or an input is not between 0 and 1 (where the device lets the host see it without
-            waiting); TypeError for an argument of a wrong type; RuntimeError inside ``autocast``.
+        ValueError: if the shapes differ, or input or target is not between 0 and 1 (where the device lets the host see it
+            without waiting); TypeError for an argument of a wrong type; RuntimeError inside ``autocast``.
 
     >>> import minigrad
     >>> from minigrad.nn import functional as F
@@ -197,9 +197,10 @@ def binary_cross_entropy(
         refuse_autocast("binary_cross_entropy", input, "binary_cross_entropy_with_logits on what a sigmoid was applied to")
     reduction = as_reduction("binary_cross_entropy", reduction, size_average, reduce)
     _check_alike("binary_cross_entropy", input, target, weight)
-    bounds = backend_of(input.array).index_bounds(input.array) if input.array.size else None
-    if bounds is not None and (bounds[0] < 0 or bounds[1] > 1):
-        raise ValueError(f"binary_cross_entropy: expected input from 0 to 1, got values from {bounds[0]} to {bounds[1]}")
+    for what, array in (("input", input.array), ("target", target.array)):
+        bounds = backend_of(array).index_bounds(array) if array.size else None
+        if bounds is not None and not 0 <= bounds[0] <= bounds[1] <= 1:
+            raise ValueError(f"binary_cross_entropy: expected {what} from 0 to 1, got values from {bounds[0]} to {bounds[1]}")
     loss = BinaryCrossEntropy().apply(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
 

@@ -266,6 +266,8 @@ def counted_batch_norm(
     running = running_mean, running_var
     for what, given in zip(("running_mean", "running_var", "weight", "bias"), (*running, weight, bias)):
         _check_affine("batch_norm", what, given, (C,))
+    if type(eps) is not float or type(momentum) is not float:
+        eps, momentum = as_number("batch_norm", "eps", eps), as_number("batch_norm", "momentum", momentum)
     shape = (1, C) + (1,) * (ndim - 2)
     if not training:
         if running_mean is None or running_var is None:
@@ -343,10 +345,13 @@ def layer_norm(
         input, weight, bias = in_float32(input), in_float32(weight), in_float32(bias)
     _check_input("layer_norm", input, 0)
     shape = as_integers("layer_norm", "normalized_shape", normalized_shape)
-    if not shape or input.shape[-len(shape) :] != shape:
+    if not shape:
+        raise ValueError(f"layer_norm: expected normalized_shape of at least one size, got {normalized_shape!r}")
+    if input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: expected input of shape (..., {', '.join(map(str, shape))}), got {input.shape}")
     _check_affine("layer_norm", "weight", weight, shape)
     _check_affine("layer_norm", "bias", bias, shape)
+    eps = as_number("layer_norm", "eps", eps)
     others = input.ndim - len(shape)
     return _normalized(input, tuple(range(others, input.ndim)), (1,) * others + shape, weight, bias, eps)[0]
 
@@ -386,6 +391,7 @@ def group_norm(
         raise ValueError(f"group_norm: expected num_groups that divide {C} channels, got {groups} (input {input.shape})")
     _check_affine("group_norm", "weight", weight, (C,))
     _check_affine("group_norm", "bias", bias, (C,))
+    eps = as_number("group_norm", "eps", eps)
     places = input.shape[2:]
     grouped = reshaped(input, (N, groups, C // groups, *places))
     affine_shape = (1, groups, C // groups) + (1,) * len(places)
@@ -455,5 +461,7 @@ def _check_affine(name: str, what: str, given: Tensor | None, shape: tuple[int, 
         return
     if not isinstance(given, Tensor):
         raise TypeError(f"{name}: expected {what} to be a Tensor or None, got {type(given).__name__}")
+    if given.array.dtype not in FLOATING:
+        raise TypeError(f"{name}: expected {what} of a floating dtype, got {given.dtype}")
     if given.array.shape != shape:
         raise ValueError(f"{name}: expected {what} of shape {shape}, got {given.shape}")

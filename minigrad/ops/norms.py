@@ -13,6 +13,7 @@ from ..dtypes import FLOATING, accumulated_in, as_dtype, get_default_dtype
 from .arguments import check_tensor, reduced_dims
 from .autocasting import in_float32
 from .broadcasting import rounded, summed
+from .comparison import isnan
 from .conversion import cast
 from .extreme_reduction import amax, amin
 from .reduction import reduced_count, spread
@@ -89,7 +90,7 @@ def norm(
     if isinstance(p, str) or p is None:
         p = 2
     if p == 0:
-        return sum_of(input.sign().abs(), dim, keepdim)
+        return sum_of(input.sign().abs().masked_fill(isnan(input), 1), dim, keepdim)
     if p == 1:
         return sum_of(input.abs(), dim, keepdim)
     if p in (inf, -inf):

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd.operation import Operation
-from .arguments import as_integers, as_number, check_tensor
+from .arguments import as_integers, as_number, check_tensor, fitting_number
 from .broadcasting import Expand
 from .joining import cat
 from .rearranging import Flip
@@ -57,7 +57,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
     Raises:
         ValueError: if the mode is unknown, or is another than ``'constant'`` and has a value; RuntimeError if the numbers do
-            not come in pairs, are more than the dims, or ask for more elements than there are.
+            not come in pairs, are more than the dims, or ask for more elements than there are; OverflowError for a value
+            beyond the range of an integer dtype.
 
     >>> import minigrad
     >>> minigrad.nn.functional.pad(minigrad.tensor([[1, 2, 3]]), (2, 1), "reflect")
@@ -76,17 +77,22 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if any(n + a + b < 0 or n + min(a, 0) < 0 or n + min(b, 0) < 0 for n, a, b in zip(input.shape, before, after)):
         raise RuntimeError(f"pad: expected to leave at least 0 elements in each dim of {input.shape}, got {margins}")
     if mode == "constant":
-        return PadConstant(before, after, as_number("pad", "value", 0 if value is None else value)).apply(input)
+        number = fitting_number("pad", as_number("pad", "value", 0 if value is None else value), input.dtype)
+        return PadConstant(before, after, number).apply(input)
+    padded = input
     for dim, (a, b) in enumerate(zip(before, after)):
         if a or b:
-            input = _padded_dim(input, dim, a, b, mode)
-    return input
+            padded = _padded_dim(padded, dim, a, b, mode)
+    return padded.clone() if padded is input else padded
 
 
 def _padded_dim(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
-    """One dim padded with the tensor's own elements, after what negative numbers take away."""
-    if min(before, after) < 0:
-        x = x.narrow(dim, max(-before, 0), x.shape[dim] + min(before, 0) + min(after, 0))
+    """One dim padded with the tensor's own elements.
+
+    What negative numbers take away is no longer there to come round in a circle; mirrors still show it.
+    """
+    if mode == "circular":
+        x = _cut(x, dim, before, after)
     left, right, size = max(before, 0), max(after, 0), x.shape[dim]
     most = {"reflect": size - 1, "circular": size, "replicate": max(left, right) if size else 0}[mode]
     if max(left, right) > most:
@@ -99,4 +105,12 @@ def _padded_dim(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tens
     else:
         edges = (0, left), (size - 1, right)
         parts = [Expand((*x.shape[:dim], n, *x.shape[dim + 1 :])).apply(Narrow(dim, i, 1).apply(x)) for i, n in edges]
-    return cat([parts[0], x, parts[1]], dim)
+    padded = cat([parts[0], x, parts[1]], dim)
+    return padded if mode == "circular" else _cut(padded, dim, before, after)
+
+
+def _cut(x: Tensor, dim: int, before: int, after: int) -> Tensor:
+    """Without the elements that negative numbers take away."""
+    if min(before, after) >= 0:
+        return x
+    return x.narrow(dim, max(-before, 0), x.shape[dim] + min(before, 0) + min(after, 0))

@@ -10,11 +10,11 @@ from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation
 from ..backends import backend_of
 from ..dtypes import FLOATING, REDUCED, as_number, category, float32, get_default_dtype, wrap_number
-from .arguments import described
+from .arguments import described, fitting_number
 from .broadcasting import rounded, sum_to
 from .conversion import Copy, broadcasts_to, cast, result_type
 
-_NUMBERS = (float, int)
+NUMBERS = (float, int)
 
 
 def rounded_once(forward: Any) -> Any:
@@ -94,7 +94,7 @@ class Binary(Pointwise):
             self.shapes = None if x.shape == y.shape else self.broadcast(x.shape, y.shape)
         else:
             number, tensor = (a, b) if isinstance(b, Tensor) else (b, a)
-            if type(number) not in _NUMBERS or not isinstance(tensor, Tensor) or tensor.array.dtype not in FLOATING:
+            if type(number) not in NUMBERS or not isinstance(tensor, Tensor) or tensor.array.dtype not in FLOATING:
                 a, b = self.promote(a, b)
             self.shapes = None
         return Operation.apply(self, a, b)
@@ -105,7 +105,7 @@ class Binary(Pointwise):
         if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
             return Operation.gather(self, inputs)
         x, y = a.array, b.array
-        if type(x) is not type(y) or not (a._version is a._view is b._version is b._view is None):
+        if type(x) is not type(y) or not (a._view is b._view is None):
             return Operation.gather(self, inputs)
         self.backend = backend = backend_of(x)
         self.xp = backend.xp
@@ -186,9 +186,13 @@ class Binary(Pointwise):
         kind = category(dtype)
         if type(number) is bool and kind:
             return int(number)
-        if self.wraps_numbers and type(number) is int and kind == 1:
-            return wrap_number(number, dtype)
+        if type(number) is int and kind == 1:
+            return wrap_number(number, dtype) if self.wraps_numbers else self.integer_in(number, dtype)
         return number
+
+    def integer_in(self, number: int, dtype: Any) -> int:
+        """A Python integer as an operand of an array of an integer dtype, checked to fit."""
+        return fitting_number(self.name, number, dtype)
 
     def broadcast(self, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The two shapes, checked to broadcast."""

@@ -10,6 +10,7 @@ from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..backends.generic.windows import Padding, Pair
+from .arguments import as_integer
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 
 __all__ = [
@@ -280,7 +281,7 @@ def _avg_pool(
 ) -> Tensor:
     check_planes(name, input, dims)
     kernel, stride, pads = _windows(name, dims, input, kernel_size, stride, padding, (1, 1), ceil_mode)
-    divisor: Any = divisor_override
+    divisor: Any = None if divisor_override is None else as_integer(name, "divisor_override", divisor_override)
     if divisor == 0:
         raise ValueError(f"{name}: expected divisor_override other than 0, got {divisor_override}")
     if divisor is None:

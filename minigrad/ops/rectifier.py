@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from .._tensor import Tensor
@@ -11,7 +12,7 @@ from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..autograd.versions import version_of
 from ..autograd.views import set_node
-from ..dtypes import FLOATING, as_number
+from ..dtypes import FLOATING, as_number, category
 from .arguments import check_tensor
 from .autocasting import in_reduced
 from .extrema import Clamp
@@ -117,29 +118,36 @@ class Hardtanh(Clamp):
         return self.called
 
     def inside(self, x: Any, low: Any, high: Any) -> Any:
-        return ~((x <= low) | (x >= high))
+        with self.backend.quiet():  # nan is in neither half
+            return ~((x <= low) | (x >= high))
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """The values kept between two bounds, ``min(max(input, min_val), max_val)``; the derivative on the bounds is 0.
 
     Args:
-        input: a tensor.
+        input: a tensor; integers stay integers, and of the bounds their whole part counts.
         min_val: the lower bound.
         max_val: the upper bound, not below ``min_val``.
         inplace: write the result into the input's memory.
 
     Raises:
-        ValueError: if the bounds are in the wrong order.
+        ValueError: if the bounds are in the wrong order; TypeError if they are no numbers.
 
     >>> import minigrad
     >>> minigrad.nn.functional.hardtanh(minigrad.tensor([-2.0, 0.5, 3.0]))
     tensor([-1. ,  0.5,  1. ])
     """
     check_tensor("hardtanh", input)
-    if not min_val <= max_val:
+    low, high = as_number(min_val), as_number(max_val)
+    if low is None or high is None:
+        kinds = f"{type(min_val).__name__} and {type(max_val).__name__}"
+        raise TypeError(f"hardtanh: expected real numbers as min_val and max_val, got {kinds}")
+    if not low <= high:
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
-    return activate(Hardtanh(), input, inplace, min_val, max_val)
+    if category(input.dtype) == 1:
+        low, high = (int(bound) if isfinite(bound) else bound for bound in (low, high))
+    return activate(Hardtanh(), input, inplace, low, high)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -204,10 +212,10 @@ class LeakyRelu(Unary):
         mask = x > 0
         if self.needs(0):
             self.save_constant("mask", mask)
-        other = self.xp.multiply(x, self.negative_slope)
         if 0 < self.negative_slope <= 1:
-            return self.xp.maximum(x, other, out=out)
-        result = self.xp.where(mask, x, other)
+            return self.xp.maximum(x, self.xp.multiply(x, self.negative_slope), out=out)
+        with self.backend.quiet():  # inf * 0 is nan, which is not taken
+            result = self.xp.where(mask, x, self.xp.multiply(x, self.negative_slope))
         if out is None:
             return result
         out[...] = result

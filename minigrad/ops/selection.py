@@ -48,7 +48,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         A tensor of the broadcast shape, in the dtype that both values promote to.
 
     Raises:
-        ValueError: if the shapes do not broadcast; TypeError if the condition is not bool, or only one value is given.
+        ValueError: if the shapes do not broadcast; TypeError if the condition is not bool, or only one value is given;
+            OverflowError if a number does not fit into that dtype.
 
     >>> import minigrad
     >>> x = minigrad.tensor([1.0, -2.0, 3.0])
@@ -61,7 +62,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     _check_mask("where", condition)
     a, b = _choice("where", input), _choice("where", other)
     dtype = result_type(a, b)
-    a, b = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (a, b))
+    a, b = (cast(v, dtype) if isinstance(v, Tensor) else fitting_number("where", v, dtype) for v in (a, b))
     joint_shape("where", condition, *(v for v in (a, b) if isinstance(v, Tensor)))
     return Where(dtype).apply(condition, a, b)
 

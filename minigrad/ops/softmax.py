@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from .._tensor import Tensor
 from ..autograd.modes import modes
 from ..autograd.operation import Operation
-from ..dtypes import FLOATING, as_dtype, get_default_dtype
-from .arguments import as_dim, check_tensor
+from ..dtypes import FLOATING, get_default_dtype
+from .arguments import as_dim, as_optional_dtype, check_tensor
 from .autocasting import in_float32
 from .conversion import cast
 from .elementwise import exp
@@ -82,7 +82,10 @@ def _prepared(name: str, input: Any, dim: Any, dtype: Any) -> tuple[Tensor, int]
         raise TypeError(f"{name}: expected an integer dim, got None")
     dim = as_dim(name, dim, input.ndim)
     if dtype is not None:
-        input = cast(input, as_dtype(dtype))
+        dtype = as_optional_dtype(name, dtype)
+        if dtype not in FLOATING:
+            raise TypeError(f"{name}: expected a floating dtype, got {dtype}")
+        input = cast(input, dtype)
     if input.dtype not in FLOATING:
         input = cast(input, get_default_dtype())
     return input, dim
@@ -97,7 +100,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         dtype: the dtype to compute in; by default the input's, or the default dtype for integers.
 
     Raises:
-        IndexError: if ``dim`` is out of range.
+        IndexError: if ``dim`` is out of range; TypeError if ``dtype`` is not floating.
 
     >>> import minigrad
     >>> minigrad.softmax(minigrad.tensor([1000.0, 1000.0, 999.0]), 0)

@@ -95,6 +95,13 @@ def test_sums_do_not_stop_where_float32_has_no_next_integer(monkeypatch):
     assert x[:, 0].cumsum(0)[-1].item() == 2**24 + 2**20
 
 
+def test_running_products_are_rounded_once():
+    schedule = 1 - np.linspace(1e-4, 2e-2, 4096, dtype=np.float32)
+    expected = np.cumprod(schedule.astype(np.float64))
+    assert (minigrad.from_numpy(schedule).cumprod(0).numpy() == expected.astype(np.float32)).all()
+    assert minigrad.tensor([1e30, 1e30, 1e-30]).cumprod(0).tolist()[1:] == [np.inf, np.float32(1e30)]
+
+
 def test_numbers_beside_halves_are_not_rounded_first():
     torch = pytest.importorskip("torch")
     values = [0.5, 60000.0, -3.0]

@@ -105,7 +105,10 @@ CASES = [
         avoid=[-1, 1, -2.5, 4],
         static=[{}, {"min_val": -2.5, "max_val": 4.0}],
         inplace=True,
-        bad=[(lambda: ops.hardtanh(ones(1), 2, 1), ValueError, "min_val <= max_val, got 2 and 1")],
+        bad=[
+            (lambda: ops.hardtanh(ones(1), 2, 1), ValueError, "min_val <= max_val, got 2 and 1"),
+            (lambda: ops.hardtanh(ones(1), None, 1), TypeError, "real numbers as min_val and max_val, got NoneType and int"),
+        ],
     ),
     activation(
         "threshold",
@@ -184,8 +187,8 @@ CASES = [
     activation(
         "softplus",
         softplus,
-        avoid=[1.25],
-        static=[{}, {"beta": 2.0}, {"beta": 4.0, "threshold": 5.0}],
+        avoid=[1.25, -1.5],
+        static=[{}, {"beta": 2.0}, {"beta": 4.0, "threshold": 5.0}, {"beta": 2.0, "threshold": -3.0}],
         bad=[
             (lambda: ops.softplus(ones(1), 0), ValueError, "beta other than 0"),
             (lambda: ops.softplus(ones(1), threshold="1"), TypeError, "as threshold, got str"),

@@ -190,6 +190,11 @@ CASES = [
         bad=[
             *bad(ops.avg_pool2d, 2),
             (lambda: ops.avg_pool2d(ones(1, 1, 2, 2), 2, divisor_override=0), ValueError, "other than 0, got 0"),
+            (
+                lambda: ops.avg_pool2d(ones(1, 1, 2, 2), 2, divisor_override=2.5),
+                TypeError,
+                "integer divisor_override, got float",
+            ),
         ],
         without=NO_0D,
     ),

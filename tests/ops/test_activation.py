@@ -53,6 +53,27 @@ def test_relu_of_integers():
     assert minigrad.relu(tensor([-1, 2]), inplace=True).dtype == "int64"
 
 
+def test_hardtanh_of_integers():
+    x = tensor([-3, 0, 3])
+    assert ops.hardtanh(x).tolist() == [-1, 0, 1] and ops.hardtanh(x).dtype == "int64"
+    assert ops.hardtanh(x, -2.5, 1.5, inplace=True) is x
+    assert x.tolist() == [-2, 0, 1]
+    assert ops.hardtanh(tensor([-3, 3]), 0.0, INF).tolist() == [0, 3]
+
+
+def test_leaky_relu_without_a_slope_keeps_infinity():
+    assert ops.leaky_relu(tensor([INF, -2.0]), 0.0).tolist() == [INF, 0]
+
+
+@pytest.mark.parametrize("dtype", [*REDUCED, "float32"])
+@pytest.mark.parametrize("name", ["relu6", "hardtanh"])
+def test_bounded_activations_pass_nan_and_its_gradient_on(name, dtype):
+    x = tensor([math.nan], dtype=dtype, requires_grad=True)
+    y = getattr(ops, name)(x)
+    y.sum().backward()
+    assert math.isnan(y.item()) and x.grad.item() == 1
+
+
 @pytest.mark.parametrize("dtype", [*REDUCED, "float32"])
 @pytest.mark.parametrize(
     "name", ["silu", "gelu", "gelu_tanh", "mish", "elu", "selu", "celu", "softsign", "hardswish", "tanhshrink", "softplus"]
@@ -118,6 +139,9 @@ def test_softmax_computes_in_the_dtype_that_is_asked_for():
     assert minigrad.softmax(tensor([1, 2]), 0).dtype == "float32"
     with pytest.raises(TypeError, match="expected a Tensor"):
         minigrad.softmax([1.0], 0)
+    for function in (minigrad.softmax, minigrad.log_softmax, ops.softmin):
+        with pytest.raises(TypeError, match=r"softm.*: expected a floating dtype, got int64"):
+            function(x, 0, dtype="int64")
 
 
 def test_softmax_does_not_change_its_input():

@@ -338,6 +338,13 @@ def test_boolean_where_and_nonzero_are_inverse():
     assert minigrad.where(minigrad.tensor(True), 1, 2.5).dtype == "float32"
 
 
+def test_where_fits_numbers_into_the_dtype_of_its_tensor():
+    x, first = minigrad.tensor([1, 2], dtype="uint8"), minigrad.tensor([True, False])
+    assert minigrad.where(first, x, -1).tolist() == [1, 255] and minigrad.where(first, True, x).tolist() == [1, 2]
+    with pytest.raises(OverflowError, match="where: expected a number that fits into uint8, got 300"):
+        minigrad.where(first, x, 300)
+
+
 def test_one_hot_of_embedding_rows():
     weight = minigrad.randn(4, 3)
     labels = minigrad.tensor([[1, 3], [0, 0]])

@@ -129,6 +129,21 @@ def test_binary_cross_entropy_at_its_ends():
     assert dx.tolist() == [0, 0, -1e12, 1e12]
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), -0.5, 1.5])
+def test_binary_cross_entropy_is_of_probabilities(wrong):
+    right, wrong = minigrad.tensor([0.5]), minigrad.tensor([wrong])
+    with pytest.raises(ValueError, match="binary_cross_entropy: expected input from 0 to 1"):
+        F.binary_cross_entropy(wrong, right)
+    with pytest.raises(ValueError, match="binary_cross_entropy: expected target from 0 to 1"):
+        F.binary_cross_entropy(right, wrong)
+
+
+def test_smooth_l1_loss_of_halves_does_not_underflow():
+    x = minigrad.tensor([1e-3, -3.0], dtype="float16")
+    loss = F.smooth_l1_loss(x, minigrad.zeros_like(x), reduction="none", beta=1e-3)
+    np.testing.assert_allclose(loss.numpy(), [0.5e-3, 3], rtol=1e-3)
+
+
 def test_binary_cross_entropy_with_logits_does_not_overflow():
     x = minigrad.tensor([1e4, -1e4, 1e4, -1e4], requires_grad=True)
     loss = F.binary_cross_entropy_with_logits(x, minigrad.tensor([1.0, 0.0, 0.0, 1.0]), reduction="none")

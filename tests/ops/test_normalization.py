@@ -54,6 +54,36 @@ def test_running_statistics_are_left_alone():
     assert var.tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "what, wrong",
+    [
+        ("running_mean", minigrad.zeros(3, dtype="int64")),
+        ("running_var", minigrad.ones(3, dtype="int64")),
+        ("weight", minigrad.ones(3, dtype="int64")),
+        ("bias", minigrad.zeros(3, dtype="bool")),
+        ("eps", None),
+        ("momentum", "0.1"),
+    ],
+)
+def test_wrong_types_are_named_before_the_statistics_change(training, what, wrong):
+    mean, var = minigrad.zeros(3), minigrad.ones(3)
+    given = {"running_mean": mean, "running_var": var, "training": training, what: wrong}
+    with pytest.raises(TypeError, match=f"batch_norm: expected .*{what}"):
+        F.batch_norm(normal(4, 3, dtype="float32"), **given)
+    assert mean.tolist() == [0, 0, 0] and var.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "norm", [lambda x, **given: F.layer_norm(x, 3, **given), lambda x, **given: F.group_norm(x, 1, **given)]
+)
+def test_wrong_types_of_layer_and_group_norm(norm):
+    with pytest.raises(TypeError, match="_norm: expected weight of a floating dtype, got int64"):
+        norm(minigrad.ones(2, 3), weight=minigrad.ones(3, dtype="int64"))
+    with pytest.raises(TypeError, match="_norm: expected a number for eps, got str"):
+        norm(minigrad.ones(2, 3), eps="small")
+
+
 def test_evaluation_with_the_batch_s_statistics_is_training():
     x, weight, bias = normal(4, 3, 5), normal(3), normal(3)
     mean, var = x.mean((0, 2)), x.var((0, 2), correction=0)

@@ -190,6 +190,30 @@ def test_numbers_beyond_an_integer_dtype_compare_by_value():
     assert x.clamp(-5, 300).tolist() == [1, 255] and x.clamp(max=-5).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("name", ["floor_divide", "remainder", "fmod", "maximum", "minimum", "pow"])
+def test_numbers_beyond_an_integer_dtype_are_named_elsewhere(name):
+    with pytest.raises(OverflowError, match=f"{name}: expected a number that fits into int8, got 300"):
+        getattr(minigrad, name)(tensor([5], dtype="int8"), 300)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("number", [0.1, -0.3, 257, 70000.0])
+def test_numbers_are_rounded_to_the_dtype_they_are_compared_in(dtype, number):
+    with np.errstate(all="ignore"):
+        x = tensor([number], dtype="float64").to(dtype)
+    for equal in (x == number, number == x, x <= number, x >= number, number <= x, number >= x):
+        assert equal.item() is True
+    for unequal in (x != number, number != x, x < number, x > number, number < x, number > x):
+        assert unequal.item() is False
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_sign_of_nan_is_0(dtype):
+    assert minigrad.sign(tensor([NAN, INF, -INF, -0.0], dtype=dtype)).tolist() == [0, 1, -1, 0]
+    assert minigrad.sign(tensor(NAN, dtype=dtype)).item() == 0
+    assert gradients(minigrad.abs, [NAN, -2.0])[0].tolist() == torch_gradients(lambda t, x: t.abs(x), [NAN, -2.0])[0].tolist()
+
+
 def test_division_of_integers_by_zeros_in_a_tensor_gives_no_warning():
     assert (tensor([1, 2]) // tensor([0, 2])).tolist()[1] == 1
     assert (tensor([1, 2]) % tensor([0, 2])).tolist()[1] == 0

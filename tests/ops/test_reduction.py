@@ -88,6 +88,10 @@ def test_norm_with_some_zeros_is_torchs(p):
     np.testing.assert_allclose(gradient(lambda y: minigrad.norm(y, p, 1), values), x.grad.numpy(), rtol=1e-12)
 
 
+def test_norm_of_order_0_counts_nan():
+    assert minigrad.norm(minigrad.tensor([float("nan"), 0.0, -3.0]), 0).item() == 2
+
+
 def test_norm_without_an_order_is_the_2_norm():
     x = minigrad.ones(4)
     assert x.norm(None).item() == minigrad.norm(x, p=None, dim=0).item() == 2

@@ -257,11 +257,15 @@ def _sum_in_parts(x: np.ndarray, axis: Any, keepdims: bool, dtype: Any) -> Any:
     return np.moveaxis(total, 0, longest) if keepdims else total
 
 
-def running_sum(x: np.ndarray, axis: int, dtype: Any = None) -> np.ndarray:
-    """``np.cumsum``, of float32 in float64: it adds one after the other."""
-    if (dtype or x.dtype) != np.float32:
-        return np.cumsum(x, axis=axis, dtype=dtype)
-    return np.cumsum(x, axis=axis, dtype=np.float64).astype(np.float32)
+def running(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """``np.cumsum`` or ``np.cumprod``, of float32 in float64: they take one number after the other, and add up the errors."""
+
+    def call(x: np.ndarray, axis: int, dtype: Any = None) -> np.ndarray:
+        if (dtype or x.dtype) != np.float32:
+            return function(x, axis=axis, dtype=dtype)
+        return function(x, axis=axis, dtype=np.float64).astype(np.float32)
+
+    return call
 
 
 def join(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> np.ndarray:

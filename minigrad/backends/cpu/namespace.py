@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..bfloat16 import rounded, widened
-from .elementwise import ARRAYS, THREADED, add_up, join, running_sum, threaded, without_warning
+from .elementwise import ARRAYS, THREADED, add_up, join, running, threaded, without_warning
 
 WITH_NUMBERS = ("clip", "where", "floor_divide", "remainder", "fmod", "logaddexp", "arctan2", "hypot")
 """Functions that are called with an array and a Python number, besides those that have threads."""
@@ -30,7 +30,8 @@ class Namespace:
             setattr(self, name, widened(getattr(np, name)))
         self.true_divide = self.divide
         self.sum = add_up
-        self.cumsum = running_sum
+        self.cumsum = running(np.cumsum)
+        self.cumprod = running(np.cumprod)
         self.concatenate = join
 
     def __getattr__(self, name: str) -> Any:
