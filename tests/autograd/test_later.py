@@ -111,6 +111,15 @@ def test_relu_of_one_in_a_hook():
     np.testing.assert_array_equal(leaves[1].grad.numpy(), np.maximum(expected()[1], 0))
 
 
+def backward_while_no_thread_is_free(output, threads):
+    go = threading.Event()
+    held = later(lambda: go.wait(30), LEAST, 0) if threads > 1 else None
+    output.backward(minigrad.ones(*output.shape))
+    if held is not None:
+        go.set()
+        held()
+
+
 def test_a_hook_that_overwrites_what_they_are_computed_from():
     def grads(number):
         minigrad.set_num_threads(number)
@@ -126,12 +135,7 @@ def test_a_hook_that_overwrites_what_they_are_computed_from():
             grad.zero_()
 
         shortcut.register_hook(overwrite)
-        go = threading.Event()
-        held = later(lambda: go.wait(30), LEAST, 0) if number > 1 else None  # so that no thread is free
-        (shortcut + y).backward(minigrad.ones(8, 16, 30, 30))
-        if held is not None:
-            go.set()
-            held()
+        backward_while_no_thread_is_free(shortcut + y, number)
         assert (seen[0] == 1).all()
         return w.grad.numpy()
 
@@ -152,12 +156,7 @@ def test_a_hook_that_overwrites_the_input_that_they_are_computed_from():
             a.zero_()
 
         shortcut.register_hook(overwrite)
-        go = threading.Event()
-        held = later(lambda: go.wait(30), LEAST, 0) if number > 1 else None  # so that no thread is free
-        (shortcut + y).backward(minigrad.ones(8, 16, 30, 30))
-        if held is not None:
-            go.set()
-            held()
+        backward_while_no_thread_is_free(shortcut + y, number)
         return w.grad.numpy()
 
     assert np.any(grads(2))
