@@ -32,7 +32,7 @@ def take_tiles(monkeypatch):
     monkeypatch.setattr(plan_module, "LEAST_OF_NOT_MANY", 0)
     for name in ("FORWARD", "WEIGHT_GRAD"):
         monkeypatch.setattr(plan_module, name, getattr(plan_module, name)._replace(least=0))
-    monkeypatch.setattr(plan_module, "has_small_kernels", lambda dtype: True)
+    monkeypatch.setattr(plan_module, "TOO_MUCH", 0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad.cpu
-from minigrad.backends.cpu import plan, winograd_1d
+from minigrad.backends.cpu import blas, plan, winograd_1d
 from minigrad.backends.cpu.windows import windows_over
 from tests.backends.convolution_kernels import three_kernels
 
@@ -47,6 +47,21 @@ def test_agrees_with_sums_over_windows(size, taps, padding, part, monkeypatch):
     np.testing.assert_allclose(dw, np.einsum("nhwckl,nhwo->ockl", found, y), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("channels", [(16, 16), (70, 100), (8, 128)])
+@pytest.mark.parametrize("small", [False, True])
+def test_stacks_of_runs(small, channels, monkeypatch):
+    for module in (blas, winograd_1d):
+        monkeypatch.setattr(module, "has_small_kernels", lambda dtype: small)
+    monkeypatch.setattr(blas, "SMALL", 1 << 17)
+    monkeypatch.setattr(winograd_1d, "LONG", 8)
+    monkeypatch.setattr(winograd_1d, "SMALL", 1 << 17)
+    for name in ("FORWARD", "WEIGHT_GRAD"):
+        monkeypatch.setattr(plan, name, getattr(plan, name)._replace(much=0, least_1d=0))
+    C, OC = channels
+    for actual, expected in three_kernels((4, C, 30, 31, OC, ((1, 1), (1, 1)))):
+        np.testing.assert_allclose(actual, expected, atol=2e-5 * expected.std())
+
+
 def test_one_channel_whose_stride_is_another():
     rng = np.random.default_rng(0)
     windows = windows_over((9, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
@@ -61,8 +76,7 @@ def test_one_channel_whose_stride_is_another():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_error_in_float32(shape, monkeypatch):
-    monkeypatch.setattr(plan, "has_small_kernels", lambda dtype: False)
+def test_error_in_float32(shape):
     N, C, H, W, OC, padding = shape
     taken = minigrad.cpu.conv_plan((N, C, H, W), (OC, C, 3, 3), padding=padding)
     assert taken == ("winograd-1d", "winograd-1d", "winograd-1d")
@@ -71,10 +85,9 @@ def test_error_in_float32(shape, monkeypatch):
         assert 1e-6 < np.abs(actual - expected).max() / expected.std() < BOUND
 
 
-def test_where_it_is_taken(monkeypatch):
+def test_where_it_is_taken():
     around = {"padding": ((1, 1), (1, 1))}
     few, many = ((128, 16, 32, 32), (16, 16, 3, 3)), ((8, 128, 28, 28), (128, 128, 3, 3))
-    monkeypatch.setattr(plan, "has_small_kernels", lambda dtype: False)
     assert set(minigrad.cpu.conv_plan(*few, **around)) == {"winograd-1d"}
     assert set(minigrad.cpu.conv_plan(*many, **around)) == {"winograd"}
     assert "winograd-1d" not in minigrad.cpu.conv_plan((2, *few[0][1:]), few[1], **around)  # few windows
@@ -82,5 +95,3 @@ def test_where_it_is_taken(monkeypatch):
     assert set(minigrad.cpu.conv_plan(*few, **around, itemsize=8)) == {"rows"}
     with minigrad.cpu.conv_algorithm("im2col"):
         assert set(minigrad.cpu.conv_plan(*few, **around)) == {"rows"}
-    monkeypatch.setattr(plan, "has_small_kernels", lambda dtype: True)
-    assert set(minigrad.cpu.conv_plan(*few, **around)) == {"rows"}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .blas_threads import one_blas_thread
-from .threads import for_each
+from .threads import aligned_copy, for_each
 
 SMALL = 1_000_000
 """Multiplications up to which OpenBLAS has kernels that skip its packing: up to twice as fast where a matrix is narrow."""
@@ -101,7 +101,16 @@ class Panels:
             if columns.start < columns.stop:
                 split = b[..., columns].reshape(len(b), k, -1, min(width, columns.stop - columns.start))
                 stack = split.transpose(2, 0, 1, 3)
-                self.stacks.append((columns, np.ascontiguousarray(stack) if self.small else stack))
+                self.stacks.append((columns, aligned_copy(stack) if self.small else stack))
+
+    def height(self, k: int) -> int | None:
+        """The rows of a left matrix (m, k) that BLAS multiplies at best; None for all."""
+        return max(8, SMALL // (k * self.stacks[0][1].shape[3]) & ~7) if self.small else None
+
+    def multiply_tiles(self, a: np.ndarray, out: np.ndarray) -> None:
+        """``a @ b`` into ``out``, for stacks (G, …, m, k) of tiles that are as high as they should be."""
+        for columns, stack in self.stacks:
+            multiply_tiles(a, stack, out[..., columns])
 
     def multiply(self, a: np.ndarray, out: np.ndarray) -> None:
         """``a @ b`` into ``out``, for a stack of matrices (N, m, k), in tiles of eight rows or a multiple."""
@@ -130,9 +139,19 @@ def multiply_panels(a: np.ndarray, stack: np.ndarray, out: np.ndarray, small: bo
     for start, stop in ((0, cut), (cut, m)):
         if start < stop:
             tall = min(height, stop - start)
-            left = a[:, start:stop].reshape(1, N, -1, tall, k)
-            tiles = out[:, start:stop].reshape(N, -1, tall, out.shape[2] // width, width).transpose(3, 0, 1, 2, 4)
-            np.matmul(left, stack[:, :, None], out=tiles)
+            multiply_tiles(
+                a[:, start:stop].reshape(N, -1, tall, k), stack, out[:, start:stop].reshape(N, -1, tall, out.shape[2])
+            )
+
+
+def multiply_tiles(a: np.ndarray, stack: np.ndarray, out: np.ndarray) -> None:
+    """``a @ b`` for stacks of tiles a (N, …, height, k), and b in panels (number, G, k, width) with G = N or 1.
+
+    One matrix meets all panels before the next one is read.
+    """
+    number, G, k, width = stack.shape
+    panels = stack.swapaxes(0, 1).reshape(G, number, *(1,) * (a.ndim - 3), k, width)
+    np.matmul(a[:, None], panels, out=np.moveaxis(out.reshape(*out.shape[:-1], number, width), -2, 1))
 
 
 def _by_tiles(a: np.ndarray, panels: Panels, out: np.ndarray) -> None:
@@ -192,10 +211,17 @@ def _divisor(size: int) -> int:
 
 
 def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """``aᵀ @ b`` for stacks of matrices (G, k, m) and (G, k, n), with the sum in pieces for BLAS's small kernels."""
-    G, k, m = a.shape
-    n = b.shape[2]
-    fitting = (length for length in range(min(k, SMALL // (m * n)), 23, -1) if k % length == 0)
-    length = next(fitting, k) if has_small_kernels(a.dtype) else k
-    left, right = (matrix.reshape(G, k // length, length, -1) for matrix in (a, b))
-    return np.add.reduce(np.matmul(left.transpose(0, 1, 3, 2), right), axis=1)
+    """``aᵀ @ b`` for stacks of matrices (…, k, m) and (…, k, n), with the sum in pieces for BLAS's small kernels."""
+    k, m = a.shape[-2:]
+    n = b.shape[-1]
+    length = SMALL // (m * n)
+    if not has_small_kernels(a.dtype) or length >= k or length < 24:
+        return np.matmul(a.swapaxes(-2, -1), b)
+    pieces = -(-k // length)
+    length = k // pieces
+    left, right = (x[..., : pieces * length, :].reshape(*x.shape[:-2], pieces, length, x.shape[-1]) for x in (a, b))
+    total = np.add.reduce(np.matmul(left.swapaxes(-2, -1), right), axis=-3)
+    if pieces * length < k:
+        rest = slice(pieces * length, k)
+        total += np.matmul(a[..., rest, :].swapaxes(-2, -1), b[..., rest, :])
+    return total

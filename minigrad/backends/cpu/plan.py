@@ -21,7 +21,7 @@ POINTWISE = "pointwise"
 WINOGRAD = "winograd"
 """Tiles of 4×4 (winograd.py)."""
 WINOGRAD_1D = "winograd-1d"
-"""Tiles of four rows (winograd_1d.py), where BLAS packs: it has been measured there only."""
+"""Tiles of four rows (winograd_1d.py)."""
 WINDOWS = "windows"
 """Products with windows that are copied into the cache part by part (columns.py)."""
 ROWS = "rows"
@@ -89,12 +89,12 @@ _algorithm = "auto"
 
 def way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to convolve: by the windows, the number of images, the channels of a group, those of the output, and the dtype."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, FORWARD, _algorithm, has_small_kernels(np.float32))
+    return _way_of(windows, images, CG, OC, groups, itemsize, FORWARD, _algorithm)
 
 
 def way_of_weight_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to compute the gradient by the weight; it may be twice as heavy, as its parts add to it."""
-    return _way_of(windows, images, CG, OC, groups, itemsize, WEIGHT_GRAD, _algorithm, has_small_kernels(np.float32))
+    return _way_of(windows, images, CG, OC, groups, itemsize, WEIGHT_GRAD, _algorithm)
 
 
 @lru_cache(4096)
@@ -107,7 +107,6 @@ def _way_of(
     itemsize: int,
     limits: Limits,
     algorithm: str,
-    small_kernels: bool,
 ) -> str:
     OH, OW = windows.output_size
     KH, KW = windows.kernel_size
@@ -122,7 +121,7 @@ def _way_of(
         multiplications = images * OH * OW * 9 * CG * OC
         share = (36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC) / (16 * 9 * CG * OC)  # of a tile: forth, products, back
         large = images * OH * OW >= WIDE and multiplications >= limits.least_1d
-        if large and limits.much * (OW + 2) / OW < share < TOO_MUCH and not small_kernels:
+        if large and limits.much * (OW + 2) / OW < share < TOO_MUCH:
             return WINOGRAD_1D
         least = limits.least if images * OH * OW >= NOT_MANY else max(limits.least, LEAST_OF_NOT_MANY)
         if images * OH * OW >= FEW and share <= limits.gain and multiplications >= least:

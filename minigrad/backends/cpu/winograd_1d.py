@@ -11,6 +11,7 @@ reach over the first or the last row are products with fewer columns of the matr
 The transformed rows are one line of pixels, with zeros where the kernel reaches over an end. KW neighbouring pixels of the line
 are a row of a matrix as they lie: the runs that begin at pixels 0, KW, 2·KW … are a matrix, those from pixel 1 on another, and
 so on. So nothing is copied for the products, whose results interleave likewise. What they find where two rows meet is left out.
+Where BLAS has kernels for small products, the line is cut into stacks of runs that are as high as these take.
 
 It rounds less than F(4×4, 3×3): up to 1e-5 of the output's standard deviation, where a plain sum makes 1e-6.
 """
@@ -19,10 +20,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .blas import SMALL, Panels, has_small_kernels
 from .blas_threads import one_blas_thread
 from .elementwise import add_to_rows, contiguous
 from .threads import for_each, scratch, sum_in_slices
@@ -31,6 +33,8 @@ from .winograd import A, B, G
 
 PART = 1 << 22
 """The bytes of a part's transformed rows, on both sides."""
+LONG = 256
+"""The runs from which their sum is worth a product."""
 F = 6
 """The rows of a tile of the input, and of its transform."""
 
@@ -40,16 +44,19 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.n
     O, C, _, KW = w.shape  # noqa: E741
     x = contiguous(x)
     cuts, pixels = _cuts(windows, len(x), C + O, x.itemsize)
-    back = A.astype(x.dtype)
+    forth, back = B.astype(x.dtype), A.astype(x.dtype)
     with one_blas_thread:
-        weights = np.tensordot(G.astype(x.dtype), w, (1, 2)).transpose(0, 3, 2, 1).reshape(F, 1, KW * C, O)
+        weights = Panels(np.tensordot(G.astype(x.dtype), w, (1, 2)).transpose(0, 3, 2, 1).reshape(F, KW * C, O))
+    height = weights.height(KW * C)
 
     def part(i: int) -> None:
         images, rows = cuts[i]
-        v, m = scratch(*(_size(cuts[i], pixels, channels, KW) for channels in (C, O)), dtype=x.dtype)
-        runs = _transformed_runs(x, cuts[i], windows, v)
-        lines = _lines(m, cuts[i], pixels, O)
-        np.matmul(runs, weights, out=_every_run(lines, KW))
+        stacks = _stacks(cuts[i], pixels, KW, height)
+        v, m = scratch(stacks.size(C), stacks.size(O), dtype=x.dtype)
+        lines = _lines(v, cuts[i], pixels, C, stacks)
+        _transformed(forth, x, cuts[i], windows.rows.before, windows.columns.before, lines)
+        weights.multiply_tiles(stacks.runs(v, C, KW), stacks.runs(m, O, 1))
+        lines = _lines(m, cuts[i], pixels, O, stacks)
         for tiles, taps in _alike(y.shape[1], 4 * rows.start, 4, rows.stop - rows.start):
             place = _rows_of_tiles(y, images, 4 * rows.start, tiles, taps, slice(0, y.shape[2]))
             np.matmul(back[taps], _of_tiles(lines, tiles, slice(0, y.shape[2])), out=place)
@@ -64,16 +71,18 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
     C, O, KW = x.shape[3], dy.shape[3], windows.columns.taps  # noqa: E741
     x, dy = contiguous(x), contiguous(dy)
     cuts, pixels = _cuts(windows, len(x), C + O, x.itemsize)
-    forth = A.T.astype(x.dtype)
+    forth, back = B.astype(x.dtype), A.T.astype(x.dtype)
+    height = SMALL // (O * KW * C)
+    height = height if has_small_kernels(x.dtype) and height >= LONG else None
 
     def add(i: int, total: np.ndarray) -> None:
-        sizes = (_size(cuts[i], pixels, channels, KW) for channels in (C, O))
-        v, m, terms = scratch(*sizes, KW * total.size, dtype=x.dtype)
-        runs = _transformed_runs(x, cuts[i], windows, v)
-        above = _transformed(forth, dy, cuts[i], 0, 0, _lines(m, cuts[i], pixels, O))
-        terms = terms.reshape(F, KW, O, KW * C)
-        np.matmul(_every_run(above, KW).transpose(0, 1, 3, 2), runs, out=terms)
-        np.add(total, np.add.reduce(terms, axis=1), out=total)
+        stacks = _stacks(cuts[i], pixels, KW, height)
+        v, m, terms = scratch(stacks.size(C), stacks.size(O), stacks.number * KW * total.size, dtype=x.dtype)
+        _transformed(forth, x, cuts[i], windows.rows.before, windows.columns.before, _lines(v, cuts[i], pixels, C, stacks))
+        _transformed(back, dy, cuts[i], 0, 0, _lines(m, cuts[i], pixels, O, stacks))
+        terms = terms.reshape(F, stacks.number, KW, O, KW * C)
+        np.matmul(stacks.runs(m, O, 1).swapaxes(-2, -1), stacks.runs(v, C, KW), out=terms)
+        np.add(total, np.add.reduce(terms, axis=(1, 2)), out=total)
 
     total = sum_in_slices(len(cuts), add, (F, O, KW * C), x.dtype)
     with one_blas_thread:
@@ -90,32 +99,52 @@ def _cuts(windows: Windows, images: int, channels: int, itemsize: int) -> tuple[
 # --- the six lines of pixels ------------------------------------------------------------------------------------------------
 
 
-def _size(cut: Block, pixels: int, channels: int, KW: int) -> int:
-    """The numbers of a part's lines, and of as many pixels as the last runs reach over the end."""
-    return (F * (cut.images.stop - cut.images.start) * (cut.rows.stop - cut.rows.start) * pixels + KW) * channels
+class _Stacks(NamedTuple):
+    """How the pixels of a line are cut: into stacks of KW times ``height`` runs, the last of which are zeros."""
+
+    number: int
+    KW: int
+    height: int
+
+    @property
+    def line(self) -> int:
+        """The pixels of a line."""
+        return self.number * self.KW * self.height
+
+    def size(self, channels: int) -> int:
+        """The numbers of six lines, and of as many pixels as the last runs reach over the end."""
+        return (F * self.line + self.KW) * channels
+
+    def runs(self, lines: np.ndarray, channels: int, pixels: int) -> np.ndarray:
+        """So many pixels from each one on: matrices (6, stacks, KW, height, pixels·channels).
+
+        A stack's are the runs from its pixel 0, KW, … on, those from 1, KW + 1, … on, and so on. They are views.
+        """
+        shape = F, self.number, self.KW, self.height, pixels * channels
+        steps = self.line, self.KW * self.height, 1, self.KW
+        strides = *(step * channels * lines.itemsize for step in steps), lines.itemsize
+        return np.ndarray(shape, lines.dtype, lines, 0, strides)
 
 
-def _lines(buffer: np.ndarray, cut: Block, pixels: int, channels: int) -> np.ndarray:
-    """(6, images, tiles, pixels, channels)"""
-    shape = F, cut.images.stop - cut.images.start, cut.rows.stop - cut.rows.start, pixels, channels
-    return np.ndarray(shape, buffer.dtype, buffer)
+def _stacks(cut: Block, pixels: int, KW: int, height: int | None) -> _Stacks:
+    """The stacks of a part: alike, and of no more runs than ``height``, unless that is None."""
+    runs = -(-(cut.images.stop - cut.images.start) * (cut.rows.stop - cut.rows.start) * pixels // KW)
+    number = 1 if height is None else -(-runs // height)
+    return _Stacks(number, KW, -(-runs // (8 * number)) * 8)
 
 
-def _transformed_runs(x: np.ndarray, cut: Block, windows: Windows, buffer: np.ndarray) -> np.ndarray:
-    """Bᵀ d of a part as matrices (6, KW, runs, KW·C): of each line the runs from pixel 0, KW, … on, from 1, KW + 1, … on, ….
-
-    They are views, of which the last reach over the end of the lines, to zeros.
-    """
-    columns, C = windows.columns, x.shape[3]
-    KW = columns.taps
-    lines = _lines(buffer, cut, columns.windows + KW - 1, C)
-    _transformed(B.astype(x.dtype), x, cut, windows.rows.before, columns.before, lines)
-    buffer[lines.size :] = 0
-    line, step = lines[0].size // C, C * x.itemsize
-    return np.ndarray((F, KW, line // KW, KW * C), x.dtype, buffer, 0, (line * step, step, KW * step, x.itemsize))
+def _lines(buffer: np.ndarray, cut: Block, pixels: int, channels: int, stacks: _Stacks) -> np.ndarray:
+    """(6, images, tiles, pixels, channels), with zeros in what lies beyond."""
+    images, tiles = cut.images.stop - cut.images.start, cut.rows.stop - cut.rows.start
+    size = images * tiles * pixels * channels
+    whole = stacks.line * channels
+    lines = buffer[: F * whole].reshape(F, whole)
+    lines[:, size:] = 0
+    buffer[F * whole :] = 0
+    return lines[:, :size].reshape(F, images, tiles, pixels, channels)
 
 
-def _transformed(matrix: np.ndarray, x: np.ndarray, cut: Block, above: int, before: int, lines: np.ndarray) -> np.ndarray:
+def _transformed(matrix: np.ndarray, x: np.ndarray, cut: Block, above: int, before: int, lines: np.ndarray) -> None:
     """The products of a matrix (6, taps) with each tile's rows of ``x``, written to the lines; with zeros beyond ``x``.
 
     Tile t begins with the row 4·t − above, and its line with the pixel −before.
@@ -128,7 +157,6 @@ def _transformed(matrix: np.ndarray, x: np.ndarray, cut: Block, above: int, befo
     for tiles, taps in _alike(x.shape[1], first, matrix.shape[1], lines.shape[2]):
         rows = _rows_of_tiles(x, cut.images, first, tiles, taps, columns)
         np.matmul(matrix[:, taps], rows, out=_of_tiles(lines, tiles, inside))
-    return lines
 
 
 @lru_cache(256)
@@ -157,10 +185,3 @@ def _of_tiles(lines: np.ndarray, tiles: slice, pixels: slice) -> np.ndarray:
     channels = lines.shape[4]
     here = slice(pixels.start * channels, pixels.stop * channels)
     return lines.reshape(*lines.shape[:3], -1)[:, :, tiles, here].transpose(1, 2, 0, 3)
-
-
-def _every_run(lines: np.ndarray, KW: int) -> np.ndarray:
-    """The pixels 0, KW, … of each line, those from 1 on, and so on: a view (6, KW, runs, channels)."""
-    _, n, tiles, pixels, channels = lines.shape
-    runs = n * tiles * pixels // KW
-    return lines.reshape(F, -1, channels)[:, : runs * KW].reshape(F, runs, KW, channels).transpose(0, 2, 1, 3)
