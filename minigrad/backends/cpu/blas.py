@@ -8,13 +8,14 @@ few parts, as each of them packs anew. BLAS's bits depend on where a product is 
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .blas_threads import one_blas_thread
-from .threads import aligned_copy, for_each
+from .threads import aligned, for_each
 
 SMALL = 1_000_000
 """Multiplications up to which OpenBLAS has kernels that skip its packing: up to twice as fast where a matrix is narrow."""
@@ -30,6 +31,9 @@ TALL = 2048
 """The rows from which it pays to copy the other matrix into panels."""
 NARROW = 8
 """Columns below which BLAS gains nothing from tiles."""
+TOGETHER = 32
+"""The columns that are copied together where memory is in the order of other dims: few enough for the lines of memory that they
+share with the next rows to stay in the cache."""
 FEW = 1 << 15
 """The numbers in a result up to which a long sum pays in tiles."""
 
@@ -87,11 +91,16 @@ class Panels:
 
     Several matrices (G, k, n) are laid out likewise. Where there are no such kernels, or the matrix is too narrow or too high
     for them, ``small`` is False, and the products are BLAS's as usual.
+
+    Args:
+        b: (k, n), (G, k, n), or with several dims for the rows, in any order of memory.
+        dims: how many dims the rows have.
     """
 
-    def __init__(self, b: np.ndarray):
-        *many, k, n = b.shape
-        b = b.reshape(*(many or (1,)), k, n)
+    def __init__(self, b: np.ndarray, dims: int = 1):
+        many, rows, n = b.shape[: -1 - dims], b.shape[-1 - dims : -1], b.shape[-1]
+        b = b.reshape(*(many or (1,)), *rows, n)
+        k = math.prod(rows)
         self.small = panels_pay(b.dtype, k, n)
         width = panel_width(n) if self.small else n
         cut = n - n % width
@@ -99,9 +108,11 @@ class Panels:
         """Columns, and panels (number, G, k, width) for them."""
         for columns in (slice(0, cut), slice(cut, n)):
             if columns.start < columns.stop:
-                split = b[..., columns].reshape(len(b), k, -1, min(width, columns.stop - columns.start))
-                stack = split.transpose(2, 0, 1, 3)
-                self.stacks.append((columns, aligned_copy(stack) if self.small else stack))
+                own = min(width, columns.stop - columns.start)
+                stack = aligned(((columns.stop - columns.start) // own, len(b), k, own), b.dtype)
+                for panel, first in zip(stack, range(columns.start, columns.stop, own)):
+                    copy_columns(b[..., first : first + own], panel.reshape(*b.shape[:-1], own))
+                self.stacks.append((columns, stack))
 
     def height(self, k: int) -> int | None:
         """The rows of a left matrix (m, k) that BLAS multiplies at best; None for all."""
@@ -116,6 +127,12 @@ class Panels:
         """``a @ b`` into ``out``, for a stack of matrices (N, m, k), in tiles of eight rows or a multiple."""
         for columns, stack in self.stacks:
             multiply_panels(a, stack, out[..., columns], self.small)
+
+
+def copy_columns(source: np.ndarray, to: np.ndarray) -> None:
+    """Copy where neighbours in memory are not along the last dim."""
+    for first in range(0, source.shape[-1], TOGETHER):
+        to[..., first : first + TOGETHER] = source[..., first : first + TOGETHER]
 
 
 def panel_width(n: int) -> int:
@@ -134,7 +151,9 @@ def multiply_panels(a: np.ndarray, stack: np.ndarray, out: np.ndarray, small: bo
     width = stack.shape[3]
     height = min(m, SMALL // (k * width) & ~7) if small else m
     if height < m:
-        height = -(-m // (8 * -(-m // height))) * 8  # as many tiles as that makes, but even ones
+        number = -(-m // height)
+        alike = next((n for n in range(number, 2 * number + 1) if m % n == 0), 0)
+        height = m // alike if alike else -(-m // (8 * number)) * 8
     cut = m - m % height
     for start, stop in ((0, cut), (cut, m)):
         if start < stop:

@@ -39,7 +39,7 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
             w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
             bias = None if bias is None else np.tile(bias, pixels)
         by = correlate_by_rows if way == ROWS else _by_windows
-        by(x, contiguous(w.transpose(2, 3, 1, 0)), bias, windows, y)
+        by(x, w.transpose(2, 3, 1, 0), bias, windows, y)
     elif way == DEPTHWISE:
         _depthwise(x, w.reshape(O, -1).T, bias, windows, y)
     elif way == GROUPS:
@@ -134,7 +134,7 @@ def _by_windows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np
     """Columns and product in one part; ``w`` is (KH, KW, C, O)."""
     K, O = _row_length(x, windows), w.shape[3]  # noqa: E741
     OH, OW = windows.output_size
-    panels = Panels(w.reshape(K, O))
+    panels = Panels(w, dims=3)
     cuts = blocks(len(x), OH, OW * K * x.itemsize, PART)
 
     def part(i: int) -> None:

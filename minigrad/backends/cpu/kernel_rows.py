@@ -23,7 +23,7 @@ def correlate_by_rows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows,
     KH, KW, C, O = w.shape  # noqa: E741
     OH, OW = windows.output_size
     cuts = blocks(len(x), OH, OW * KW * C * x.itemsize, PART)
-    panels = [Panels(row) for row in w.reshape(KH, KW * C, O)]
+    panels = [Panels(row, dims=2) for row in w]
 
     def part(i: int) -> None:
         block = cuts[i]

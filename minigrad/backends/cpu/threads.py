@@ -166,13 +166,6 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % 64)
 
 
-def aligned_copy(x: np.ndarray) -> np.ndarray:
-    """In C order."""
-    result = aligned(x.shape, x.dtype)
-    result[...] = x
-    return result
-
-
 def drop_scratch() -> None:
     """Free the scratch memory of all threads; parts that are running keep theirs until they end."""
     for scratch in list(_scratches):

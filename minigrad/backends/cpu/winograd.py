@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..generic.windows import Pair
-from .blas import multiply_panels, panel_width, panels_pay, sum_of_tiles
+from .blas import copy_columns, multiply_panels, panel_width, panels_pay, sum_of_tiles
 from .elementwise import add_to_rows
-from .threads import for_each, scratch
+from .threads import aligned, for_each, scratch
 from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
 
 B = np.array(
@@ -165,21 +165,14 @@ def _weights(w: np.ndarray, backwards: bool) -> np.ndarray:
         u = _transformed(w, FLIPPED if backwards else WEIGHT)
         return (u if backwards else u.transpose(0, 2, 1))[None]
     width = panel_width(n) if n % panel_width(n) == 0 else n
-    laid_out, u = np.empty((9, n // width, K, width), np.float32), np.empty((36, n // width, K, width), np.float32)
-    step = -(-K // 8) if K * n >= FEW else K
+    laid_out, u = (aligned((m, n // width, K, width), np.float32) for m in (9, 36))
+    source = w.transpose(2, 3, 0, 1) if backwards else w.transpose(2, 3, 1, 0)  # (3, 3, K, n)
 
     def part(i: int) -> None:
-        here = slice(i * step, (i + 1) * step)
-        source = w[here] if backwards else w[:, here]
-        matrices = np.ascontiguousarray(source.reshape(*source.shape[:2], 9).transpose(2, 0, 1))  # (9, K, n) or (9, n, K)
-        matrices = matrices if backwards else matrices.transpose(0, 2, 1)
-        np.copyto(laid_out[:, :, here], matrices.reshape(9, -1, n // width, width).transpose(0, 2, 1, 3))
-        for panel in range(n // width):
-            size = matrices.shape[1] * width
-            matrix, result = laid_out[:, panel, here].reshape(9, size), u[:, panel, here]
-            _transform(FLIPPED if backwards else WEIGHT, matrix, result.reshape(36, size))
+        copy_columns(source[..., i * width : (i + 1) * width], laid_out[:, i].reshape(3, 3, K, width))
+        _transform(FLIPPED if backwards else WEIGHT, laid_out[:, i].reshape(9, -1), u[:, i].reshape(36, -1))
 
-    for_each(-(-K // step), part)
+    for_each(n // width, part)
     return u.transpose(1, 0, 2, 3)
 
 
