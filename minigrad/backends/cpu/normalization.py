@@ -19,8 +19,10 @@ from .elementwise import LONG, copy, ones, repeated, rows_in_one
 from .special import keep_positive_into
 from .threads import even, for_each, scratch
 
-BLOCK = 1 << 18
+BLOCK = 1 << 19
 """The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
+LARGE = 1 << 20
+"""The numbers from which there is more than one block."""
 SUMMED = 1 << 11
 """The numbers in a row for the sums."""
 
@@ -117,7 +119,7 @@ def _blocks(matrix: np.ndarray) -> tuple[slice, ...]:
 
 @lru_cache(1024)
 def _cuts(rows: int, width: int) -> tuple[slice, ...]:
-    height = even(rows, BLOCK // width)
+    height = rows if rows * width < LARGE else even(rows, BLOCK // width)
     return tuple(slice(i, min(i + height, rows)) for i in range(0, rows, height))
 
 

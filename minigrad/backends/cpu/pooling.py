@@ -17,7 +17,7 @@ import numpy as np
 
 from ..generic.pooling import PoolingKernels, tap_dtype
 from ..generic.windows import Padding, Pair
-from .elementwise import LARGE, contiguous
+from .elementwise import contiguous
 from .threads import for_each
 from .windows import (
     BLOCK,
@@ -41,6 +41,9 @@ from .windows import (
     wide,
     windows_over,
 )
+
+LARGE = 3 << 18
+"""The numbers of the output, or half of the input's, from which threads pay."""
 
 
 class CPUPoolingKernels(PoolingKernels):
@@ -161,7 +164,7 @@ def _cuts(x: np.ndarray, y: np.ndarray) -> tuple[Block, ...]:
     """The parts in which an output (N, OH, OW, C) is computed: of (N, H, W, C), of which it may be a small part."""
     if not y.size:
         return ()
-    if max(y.size, x.size // 4) < LARGE:
+    if max(y.size, x.size // 2) < LARGE:
         return (Block(slice(0, len(y)), slice(0, y.shape[1])),)
     row = max(2 * y[:1, :1].nbytes, x.nbytes // (4 * len(y) * y.shape[1]))
     return blocks(len(y), y.shape[1], row, 2 * BLOCK)

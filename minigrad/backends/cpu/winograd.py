@@ -40,10 +40,12 @@ WEIGHT = np.kron(G, G).astype(np.float32)  # (36, 9)
 FLIPPED = np.ascontiguousarray(WEIGHT[:, ::-1])  # for the weight turned by half a turn
 OUTPUT = np.kron(A, A).astype(np.float32)  # (16, 36)
 
-FUSED = 1 << 21
+FUSED = 1 << 22
 """The bytes of a part that goes from input to output by itself."""
 GROUP = 1 << 24
 """The bytes of the tiles that are transformed before the products begin, where the weights fill the cache."""
+PART = 1 << 25
+"""The multiplications of a part of the products: parts of less wait for Python's lock."""
 LIGHT = 3 << 20
 """The bytes up to which the transformed weights stay in a core's cache beside a part."""
 FEW = 1 << 13
@@ -94,15 +96,17 @@ def _by_phases(planes: np.ndarray, tiles: Windows, u: np.ndarray, y: np.ndarray,
         (d,) = scratch(36 * (places[i].stop - places[i].start) * C, dtype=np.float32)
         _to_frequencies(INPUT, planes, tiles, group[i], d, v[:, places[i]])
 
-    def multiply(f: int) -> None:
-        multiply_panels(v[f : f + 1], u[:, f : f + 1], m[f : f + 1], small)
+    def multiply(i: int) -> None:
+        here = slice(i * step, (i + 1) * step)
+        multiply_panels(v[here], u[:, here], m[here], small)
 
     def back(i: int) -> None:
         (d,) = scratch(16 * (places[i].stop - places[i].start) * O, dtype=np.float32)
         _from_frequencies(m[:, places[i]], y, bias, group[i], d)
 
+    step = _frequencies_together(T * C * O)
     for_each(len(group), forth)
-    for_each(36, multiply)
+    for_each(36 // step, multiply)
     for_each(len(group), back)
 
 
@@ -224,6 +228,11 @@ def _places(group: list[Block], tiles: Windows) -> tuple[list[slice], int]:
     for part in group:
         places.append(slice(first, first := first + _count(part, tiles.columns.windows)))
     return places, first
+
+
+def _frequencies_together(multiplications: int) -> int:
+    """How many of the 36 products are a part: a divisor of 18."""
+    return next((n for n in (1, 2, 3, 6, 9) if n * multiplications >= PART), 18)
 
 
 def _frequencies(tiles: int, channels: int) -> np.ndarray:
