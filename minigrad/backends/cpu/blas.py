@@ -21,7 +21,7 @@ SMALL = 1_000_000
 """Multiplications up to which OpenBLAS has kernels that skip its packing: up to twice as fast where a matrix is narrow."""
 PART = 1 << 22
 """Multiplications that are worth a thread's while."""
-CACHED = 1 << 18
+CACHED = 1 << 19
 """The numbers of a result that stay in a core's cache."""
 SLICES = 8
 """Into how many products a long sum is cut."""

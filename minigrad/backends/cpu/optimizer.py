@@ -8,8 +8,21 @@ from typing import Any
 from ..generic.optimizer import OptimizerKernels
 from .threads import for_each
 
-BLOCK = 1 << 16
-"""The elements of a block: Adam on 16 million float32 takes half the time with it."""
+
+def _second_level_cache() -> int:
+    """The bytes of a core's, or half a megabyte where the system does not tell."""
+    try:
+        with open("/sys/devices/system/cpu/cpu0/cache/index2/size") as file:
+            return int(file.read().strip().removesuffix("K")) << 10
+    except (OSError, ValueError):
+        return 1 << 19
+
+
+BLOCK = min(max(1 << 16, _second_level_cache() // 8), 1 << 18)
+"""The elements of a block, so that two arrays of float32 stay in the cache: Adam on 16 million takes half the time with blocks.
+
+As each element is computed by itself, their size changes no bit of a result.
+"""
 PART = 1 << 17
 """The elements that are worth a thread's while."""
 
