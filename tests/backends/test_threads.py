@@ -128,9 +128,10 @@ def test_within_a_part_the_work_stays_where_it_is(two_threads):
     assert inner == [True] * 32
 
 
-def test_blas_has_one_thread_within_and_its_own_number_afterwards(two_threads):
+def test_blas_has_one_thread_within_and_its_own_number_afterwards(two_threads, monkeypatch):
     from threadpoolctl import ThreadpoolController
 
+    monkeypatch.setattr(blas_threads.one_blas_thread, "functions", None)  # other tests may have loaded libraries since
     controller = ThreadpoolController().select(user_api="blas")
     with controller.limit(limits=2):
         before = [library["num_threads"] for library in controller.info()]
@@ -140,9 +141,10 @@ def test_blas_has_one_thread_within_and_its_own_number_afterwards(two_threads):
         assert [library["num_threads"] for library in controller.info()] == before
 
 
-def test_blas_has_one_thread_whichever_thread_asks(two_threads):
+def test_blas_has_one_thread_whichever_thread_asks(two_threads, monkeypatch):
     from threadpoolctl import ThreadpoolController
 
+    monkeypatch.setattr(blas_threads.one_blas_thread, "functions", None)  # other tests may have loaded libraries since
     controller = ThreadpoolController().select(user_api="blas")
     within = []
 
@@ -313,3 +315,13 @@ def test_large_arrays_are_joined_on_threads(two_threads, monkeypatch):
 def test_parts_are_alike_and_rather_even_in_number(number, most, expected):
     step = threads.even(number, most)
     assert step == max(1, expected) and step <= max(1, most)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (40, 111), (4096,), (0, 7)])
+def test_large_arrays_begin_with_a_cache_line(shape):
+    found = [threads.aligned(shape, np.float32) for _ in range(5)]
+    for array in found:
+        assert array.shape == shape and array.dtype == np.float32 and array.flags.c_contiguous and array.flags.writeable
+        assert array.nbytes < threads.ALIGNED or array.ctypes.data % 64 == 0
+    for buffer in threads.scratch(1000, 77, 5000, dtype=np.float64):
+        assert buffer.ctypes.data % 64 == 0

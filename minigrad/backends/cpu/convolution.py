@@ -17,6 +17,7 @@ from ..generic.windows import Padding, Pair
 from . import banded, columns, flat_weights, plan, winograd, winograd_1d
 from .blas import product
 from .elementwise import add_to_rows, contiguous, copy
+from .threads import aligned
 from .windows import Windows, channels_first, channels_last, wide, windows_over
 
 
@@ -81,7 +82,7 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
     way = plan.way_of(windows, len(x), CG, OC, groups, x.itemsize)
     if way == plan.WINOGRAD:
         return winograd.correlate(x, w, bias, (windows.rows.before, windows.columns.before), windows.output_size, False)
-    y = np.empty((len(x), *windows.output_size, OC), x.dtype)
+    y = aligned((len(x), *windows.output_size, OC), x.dtype)
     if not y.size:
         return y
     if way == plan.POINTWISE:
@@ -111,7 +112,7 @@ def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> 
             return winograd.correlate(dy, w, None, (back.rows.before, back.columns.before), size, True)
         return correlate(dy, _turned(w, groups), None, back, groups)
     turned = _turned(w, groups)
-    dx = np.empty((len(dy), *size, CG * groups), dy.dtype)
+    dx = aligned((len(dy), *size, CG * groups), dy.dtype)
     phases = list(plan.phases(windows))
     if len(phases) < min(stride[0], size[0]) * min(stride[1], size[1]):
         copy(np.zeros((), dy.dtype), dx)  # some elements meet no tap

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..bfloat16 import is_bfloat16, rounded
-from .threads import even, for_each
+from .threads import aligned, even, for_each
 
 BLOCK = 1 << 18
 """The elements of a block: with fewer, the threads spend their time handing Python's lock over."""
@@ -65,7 +65,7 @@ def _most_ones(dtype: Any) -> np.ndarray:
 
 def repeated(size: int, dtype: Any, *lists: np.ndarray) -> np.ndarray:
     """Lists of values per column, each one after the other until it has that size: (lists, size)."""
-    rows = np.empty((len(lists), size // len(lists[0]), len(lists[0])), dtype)
+    rows = aligned((len(lists), size // len(lists[0]), len(lists[0])), dtype)
     for row, values in zip(rows, lists):
         row[...] = values
     return rows.reshape(len(lists), size)

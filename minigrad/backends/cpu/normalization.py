@@ -17,7 +17,7 @@ from ...dtypes import REDUCED
 from ..generic.normalization import NormalizationKernels
 from .elementwise import LONG, copy, ones, repeated, rows_in_one
 from .special import keep_positive_into
-from .threads import even, for_each, scratch
+from .threads import aligned, even, for_each, scratch
 
 BLOCK = 1 << 19
 """The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
@@ -65,7 +65,7 @@ class CPUNormalizationKernels(NormalizationKernels):
             ordered = np.empty_like(x)
             copy(grad, ordered)
             above = _as_matrix(ordered)
-        dx = np.empty_like(x)
+        dx = _aligned_like(x)
         result = _as_matrix(dx)
         mean, var = mean.reshape(C).astype(np.float64), var.reshape(C).astype(np.float64)
         scale = 1 / np.sqrt(var + eps)
@@ -88,9 +88,15 @@ class CPUNormalizationKernels(NormalizationKernels):
         if addend is None and other is not None:  # it lies in another order
             y = self.scale_and_shift(x, scale, shift)
             return self._finish(y, positive, other)
-        y = np.empty_like(x)
+        y = _aligned_like(x)
         _scale_and_shift(matrix, _as_matrix(y), scale.reshape(-1), shift.reshape(-1), positive, addend)
         return y
+
+
+def _aligned_like(x: np.ndarray) -> np.ndarray:
+    """An empty array with channels last."""
+    last = aligned(x.transpose(_CHANNELS_LAST[x.ndim]).shape, x.dtype)
+    return last.transpose(0, -1, *range(1, x.ndim - 1))
 
 
 def _is_per_channel(x: np.ndarray, values: np.ndarray) -> bool:

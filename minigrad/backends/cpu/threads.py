@@ -70,6 +70,8 @@ _number: int | None = None
 
 SLICES = 8
 """Into how many sums the parts of a gradient are dealt out, each added up by one thread."""
+ALIGNED = 1 << 14
+"""The bytes from which an array had better begin with a cache line."""
 LEAST = 10_000_000
 """The multiplications from which a kernel is worth another thread as a whole."""
 MOST = 1 << 25
@@ -162,6 +164,8 @@ def scratch(*sizes: int, dtype: Any) -> list[np.ndarray]:
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An empty array at the start of a cache line: vectors as wide as one, of AVX-512, cross a line at every load elsewhere."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < ALIGNED:
+        return np.empty(shape, dtype)
     memory = np.empty(size + 63, np.uint8)
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % 64)
 

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 from ...dtypes import accumulated_in
 from ..generic.windows import Padding, Pair, count
 from .elementwise import contiguous
-from .threads import even, for_each, scratch
+from .threads import aligned, even, for_each, scratch
 
 BLOCK = 1 << 20
 """The bytes of a block of windows: fastest between a quarter of and two MiB."""
@@ -167,7 +167,7 @@ def padded(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
     if not windows.is_padded():
         return contiguous(x), windows
     rows, columns = (axis.span(0, axis.windows) for axis in windows)
-    result = np.empty((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)
+    result = aligned((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)
     together = even(len(x), BLOCK // max(1, result[:1].nbytes))
 
     def part(i: int) -> None:
@@ -230,7 +230,7 @@ def from_planes(
     """
     N, C, H, W = input_shape
     (top, bottom), (left, right) = (axis.span(0, axis.windows) for axis in windows)
-    dx = np.empty((N, H, W, C), dtype)
+    dx = aligned((N, H, W, C), dtype)
     inside = dx[:, max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
     whole = inside.shape == dx.shape
     place = slice(max(0, -top), max(0, -top) + inside.shape[1]), slice(max(0, -left), max(0, -left) + inside.shape[2])

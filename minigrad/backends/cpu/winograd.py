@@ -64,7 +64,7 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, padding: Pair, output_siz
     O = w.shape[1] if backwards else w.shape[0]  # noqa: E741
     u = _weights(w, backwards)
     planes, tiles = padded(x, _tiles(x.shape[1:3], 6, padding, output_size))
-    y = np.empty((N, *output_size, O), np.float32)
+    y = aligned((N, *output_size, O), np.float32)
     rows, columns = tiles.output_size
     row_bytes = columns * 36 * 4 * (C + O)
     if u.nbytes <= LIGHT:
@@ -238,7 +238,7 @@ def _frequencies_together(multiplications: int) -> int:
 def _frequencies(tiles: int, channels: int) -> np.ndarray:
     """Memory for (36, tiles, channels); a multiple of 4096 bytes between neighbours of the 36 would be bad for the caches."""
     size = tiles * channels
-    memory = np.empty((36, size + (16 if size % 1024 == 0 else 0)), np.float32)
+    memory = aligned((36, size + (16 if size % 1024 == 0 else 0)), np.float32)
     return memory[:, :size].reshape(36, tiles, channels)
 
 
