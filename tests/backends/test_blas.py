@@ -75,3 +75,29 @@ def test_sums(m, k, n, small):
     many = blas.sums_of_products(np.stack([a, a[::-1]]), np.stack([b, b]))
     close(many[0], a.T.astype(np.float64) @ b)
     close(many[1], a[::-1].T.astype(np.float64) @ b)
+    stacked = np.full((2, m, n), np.nan, np.float32)
+    blas.stacked_sums(np.stack([a, a[::-1]]), np.stack([b, b]), stacked)
+    close(stacked, many)
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(64, 196, 128), (128, 400, 96), (192, 40, 64)])
+def test_stacked_sums_in_tiles(m, k, n, small):
+    rng = np.random.default_rng(0)
+    a, b, out = draw(rng, 3, k, m), draw(rng, 3, k, n), np.full((3, m, n), np.nan, np.float32)
+    blas.stacked_sums(a, b, out)
+    close(out, a.astype(np.float64).transpose(0, 2, 1) @ b)
+
+
+@pytest.mark.parametrize(("shape", "dims"), [((3, 3, 16, 100), 3), ((2, 5, 8, 64), 2), ((40, 70), 1)])
+def test_panels_of_weights_in_another_order_of_memory(shape, dims, small):
+    rng = np.random.default_rng(0)
+    b = draw(rng, *shape[::-1]).transpose()
+    matrices = b.reshape(*shape[: -1 - dims], -1, shape[-1])
+    G, k, n = matrices.shape if matrices.ndim == 3 else (1, *matrices.shape)
+    a, out = draw(rng, G, 90, k), np.full((G, 90, n), np.nan, np.float32)
+    panels = blas.Panels(b, dims)
+    panels.multiply(a, out)
+    close(out, a.astype(np.float64) @ matrices)
+    tiles = np.full((G, 5, 18, n), np.nan, np.float32)
+    panels.multiply_tiles(a.reshape(G, 5, 18, k), tiles)
+    close(tiles.reshape(out.shape), out)

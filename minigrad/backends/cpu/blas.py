@@ -224,6 +224,20 @@ def sum_of_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
         np.add(total, np.add.reduce(terms, axis=0), out=total)
 
 
+def stacked_sums(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """``aᵀ @ b`` for stacks of matrices (G, k, m) and (G, k, n), in tiles of the result that BLAS's small kernels take."""
+    G, k, m = a.shape
+    n = b.shape[2]
+    height = _divisor(m)
+    width = next((side for side in (PANEL, PANEL // 2) if n % side == 0 and k * height * side <= SMALL), 0)
+    if not has_small_kernels(out.dtype) or height > PANEL or not width:
+        np.matmul(a.transpose(0, 2, 1), b, out=out)
+        return
+    left = a.reshape(G, k, m // height, height).transpose(0, 2, 3, 1)[:, :, None]
+    right = b.reshape(G, k, n // width, width).transpose(0, 2, 1, 3)[:, None]
+    np.matmul(left, right, out=out.reshape(G, m // height, height, n // width, width).transpose(0, 1, 3, 2, 4))
+
+
 def _divisor(size: int) -> int:
     """The side of a tile."""
     return next((side for side in (PANEL, PANEL // 2) if size % side == 0), size)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..generic.windows import Pair
-from .blas import copy_columns, multiply_panels, panel_width, panels_pay, sum_of_tiles
+from .blas import copy_columns, multiply_panels, panel_width, panels_pay, stacked_sums
 from .elementwise import add_to_rows
 from .threads import aligned, for_each, scratch
 from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
@@ -150,16 +150,20 @@ def _add_products(
         _to_frequencies(INPUT, planes, tiles, group[i], d, v[:, places[i]])
         _to_frequencies(OUTPUT.T, above, tiles_above, group[i], d, m[:, places[i]])
 
-    def multiply(f: int) -> None:
+    step = _frequencies_together(T * C * O)
+
+    def multiply(i: int) -> None:
+        here = slice(i * step, (i + 1) * step)
         if accumulate:
-            (term,) = scratch(O * C, dtype=np.float32)
-            sum_of_tiles(m[f].T, v[f], term.reshape(O, C))
-            np.add(du[f], term.reshape(O, C), out=du[f])
+            (terms,) = scratch(step * O * C, dtype=np.float32)
+            terms = terms.reshape(step, O, C)
+            stacked_sums(m[here], v[here], terms)
+            np.add(du[here], terms, out=du[here])
         else:
-            sum_of_tiles(m[f].T, v[f], du[f])
+            stacked_sums(m[here], v[here], du[here])
 
     for_each(len(group), forth)
-    for_each(36, multiply)
+    for_each(36 // step, multiply)
 
 
 def _weights(w: np.ndarray, backwards: bool) -> np.ndarray:
