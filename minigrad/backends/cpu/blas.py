@@ -114,9 +114,11 @@ class Panels:
                     copy_columns(b[..., first : first + own], panel.reshape(*b.shape[:-1], own))
                 self.stacks.append((columns, stack))
 
-    def height(self, k: int) -> int | None:
-        """The rows of a left matrix (m, k) that BLAS multiplies at best; None for all."""
-        return max(8, SMALL // (k * self.stacks[0][1].shape[3]) & ~7) if self.small else None
+    @property
+    def height(self) -> int | None:
+        """The rows of a left matrix that BLAS multiplies at best; None for all."""
+        _, _, k, width = self.stacks[0][1].shape
+        return max(8, SMALL // (k * width) & ~7) if self.small else None
 
     def multiply_tiles(self, a: np.ndarray, out: np.ndarray) -> None:
         """``a @ b`` into ``out``, for stacks (G, …, m, k) of tiles that are as high as they should be."""

@@ -47,11 +47,10 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.n
     forth, back = B.astype(x.dtype), A.astype(x.dtype)
     with one_blas_thread:
         weights = Panels(np.tensordot(G.astype(x.dtype), w, (1, 2)).transpose(0, 3, 2, 1).reshape(F, KW * C, O))
-    height = weights.height(KW * C)
 
     def part(i: int) -> None:
         images, rows = cuts[i]
-        stacks = _stacks(cuts[i], pixels, KW, height)
+        stacks = _stacks(cuts[i], pixels, KW, weights.height)
         v, m = scratch(stacks.size(C), stacks.size(O), dtype=x.dtype)
         lines = _lines(v, cuts[i], pixels, C, stacks)
         _transformed(forth, x, cuts[i], windows.rows.before, windows.columns.before, lines)
