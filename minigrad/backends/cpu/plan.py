@@ -65,7 +65,7 @@ of 1024 channels it takes three times as long as a plain sum."""
 NOT_MANY = 1500
 LEAST_OF_NOT_MANY = 250_000_000
 """The least multiplications below so many windows."""
-PART = 1 << 21
+PART = 1 << 22
 """The bytes of a part's columns: with fewer, the threads wait for each other to prepare their calls."""
 LONG = 40
 """The numbers in a run from which a product per kernel row pays."""

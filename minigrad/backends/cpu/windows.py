@@ -96,14 +96,14 @@ class Block(NamedTuple):
 
 @lru_cache(1024)
 def blocks(images: int, rows: int, row_bytes: int, limit: int = BLOCK) -> tuple[Block, ...]:
-    """All windows in blocks whose rows cost no more than the limit: whole images where several fit, eight parts if they pay."""
+    """All windows in blocks whose rows cost no more than the limit: whole images where several fit, four parts if they pay."""
     fitting = max(1, limit // max(1, row_bytes))
     if fitting < rows:
         height = -(-rows // -(-rows // fitting))
         cuts = [slice(a, min(a + height, rows)) for a in range(0, rows, height)]
         return tuple(Block(slice(i, i + 1), cut) for i in range(images) for cut in cuts)
     fitting //= max(1, rows)
-    together = even(images, min(fitting, max(-(-images // 8), LEAST // max(1, rows * row_bytes))))
+    together = even(images, min(fitting, max(-(-images // 4), LEAST // max(1, rows * row_bytes))))
     return tuple(Block(slice(i, min(i + together, images)), slice(0, rows)) for i in range(0, images, together))
 
 
