@@ -212,8 +212,8 @@ def as_runs(x: np.ndarray, numbers: int) -> np.ndarray:
 
 
 def images_together(shape: tuple[int, ...], itemsize: int) -> int:
-    """How many images (N, C, H, W) are one part."""
-    return even(shape[0], BLOCK // max(1, itemsize * math.prod(shape[1:])))
+    """How many images (N, C, H, W) are one part: short calls of two threads wait for each other, so up to four megabytes."""
+    return even(shape[0], 4 * BLOCK // max(1, itemsize * math.prod(shape[1:])))
 
 
 def from_planes(
