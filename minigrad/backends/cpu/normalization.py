@@ -120,12 +120,12 @@ def _as_matrix(x: np.ndarray) -> Any:
 
 def _blocks(matrix: np.ndarray) -> tuple[slice, ...]:
     """Slices of the rows."""
-    return _cuts(*matrix.shape)
+    return _cuts(*matrix.shape, BLOCK, LARGE)
 
 
 @lru_cache(1024)
-def _cuts(rows: int, width: int) -> tuple[slice, ...]:
-    height = rows if rows * width < LARGE else even(rows, BLOCK // width)
+def _cuts(rows: int, width: int, block: int, large: int) -> tuple[slice, ...]:
+    height = rows if rows * width < large else even(rows, block // width)
     return tuple(slice(i, min(i + height, rows)) for i in range(0, rows, height))
 
 
