@@ -17,6 +17,12 @@ SHAPES = [  # m, k, n
     (64, 50_000, 147),  # long sums
     (64, 40_000, 256),
     (1, 9_000_000, 1),
+    (8, 4099, 1001),  # few rows: in parts, with pieces and columns left over
+    (61, 1000, 129),
+    (16, 70_000, 24),  # so long that tiles are lower
+    (2, 300_000, 9),
+    (1003, 16, 700),  # few terms
+    (2100, 1, 1005),
 ]
 
 

@@ -4,11 +4,16 @@ BLAS copies ("packs") both matrices before it multiplies. On processors with AVX
 that do not, and reach 250 GFLOP/s a core where packing leaves 210. So tall products are cut into tiles of 64 columns and as
 many rows as such a kernel takes; one call of ``np.matmul`` multiplies a whole stack of them. All other products are cut into
 few parts, as each of them packs anew. BLAS's bits depend on where a product is cut: the cuts depend on the shapes alone.
+
+A fully connected layer on a small batch multiplies a few rows by a large weight, and packing that takes several times as long
+as reading it once. These products are cut into tiles of the weight as it lies (``_few_rows``).
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -36,15 +41,24 @@ TOGETHER = 32
 share with the next rows to stay in the cache."""
 FEW = 1 << 15
 """The numbers in a result up to which a long sum pays in tiles."""
+TILE = 1 << 10
+"""The numbers in a tile of the product with a transposed matrix, up to which BLAS has such a kernel."""
+LEAST = 1 << 20
+"""The multiplications from which a product of few rows is worth being cut."""
+DEEP = 512
+"""The rows of a weight that are read together: more of a panel's do not stay in the cache."""
 
 
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     """``a @ b`` into ``out``, in parts for the threads; how they are cut depends on the shapes alone."""
     (m, k), n = a.shape, b.shape[1]
-    if m * n * k < 2 * PART:
+    few = _few_rows(a, b, out) if m * n * k >= LEAST else None
+    if few is not None:
+        _by_columns_or_rows(few, a, b, out)
+    elif m * n * k < 2 * PART:
         with one_blas_thread:
             return np.matmul(a, b, out=out)
-    if k >= 8 * max(m, n):
+    elif k >= 8 * max(m, n):
         _sum_of_products(a, b, out)
     elif m >= TALL and panels_pay(out.dtype, k, n):
         _by_tiles(a, Panels(b), out)
@@ -184,6 +198,82 @@ def _by_tiles(a: np.ndarray, panels: Panels, out: np.ndarray) -> None:
         panels.multiply(a[None, rows], out[None, rows])
 
     for_each(-(-m // step), part)
+
+
+# --- few rows -----------------------------------------------------------------------------------------------------------
+
+Product = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]
+
+
+def _few_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Product | None:
+    """How a linear layer and its gradients multiply for a small batch, by how their matrices lie; None for all others."""
+    (m, k), n = a.shape, b.shape[1]
+    if k == 1:
+        return np.multiply
+    if m < 2 or n < NARROW or not has_small_kernels(out.dtype):
+        return None
+    along = out.itemsize
+    if b.strides[0] == along and m <= 64:
+        height = m if m <= 16 else 8
+        while height > 4 and 4 * height * k > SMALL:
+            height = -(-height // 2)
+        width = min(TILE // height, SMALL // (height * k)) & ~3
+        return functools.partial(_multiply_by_tiles, height=height, width=width) if width else None
+    if b.strides[1] == along and m <= 16:
+        return _multiply_in_pieces
+    if a.strides[0] == along and k <= 16:
+        return functools.partial(_multiply_by_tiles, height=8, width=SMALL // (8 * k) & ~15)
+    return None
+
+
+def _by_columns_or_rows(multiply: Product, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Parts of the result's longer dim, in which the weight lies."""
+    m, n = out.shape
+    parts = max(1, min(16, m * n * a.shape[1] // (2 * PART)) & ~1)
+    step = -(-max(m, n) // (PANEL * parts)) * PANEL
+
+    def part(i: int) -> None:
+        here = slice(i * step, (i + 1) * step)
+        if n >= m:
+            multiply(a, b[:, here], out[:, here])
+        else:
+            multiply(a[here], b, out[here])
+
+    for_each(-(-max(m, n) // step), part)
+
+
+def _multiply_by_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray, height: int, width: int) -> None:
+    """``a @ b`` in tiles of so many rows and columns; what is left over is a row and a column of smaller ones."""
+    k = len(b)
+    for rows, tall in _whole_and_rest(len(out), height):
+        left = a[rows].reshape(-1, 1, tall, k)
+        for columns, wide in _whole_and_rest(out.shape[1], width):
+            right = b[:, columns].reshape(k, -1, wide).transpose(1, 0, 2)
+            np.matmul(left, right, out=out[rows, columns].reshape(len(left), tall, len(right), wide).transpose(0, 2, 1, 3))
+
+
+def _multiply_in_pieces(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """``a @ b`` in tiles of few rows of ``b``, whose products are added up."""
+    (m, k), n = a.shape, out.shape[1]
+    least = -(-k // DEEP)
+    pieces = next((number for number in range(least, 4 * least + 1) if k % number == 0), least)
+    length = k // pieces
+    end = pieces * length
+    left = a[:, :end].reshape(m, pieces, length).transpose(1, 0, 2)[:, None]
+    terms = np.empty((pieces, m, n), out.dtype)
+    for columns, wide in _whole_and_rest(n, min(256, SMALL // (m * length) & ~15)):
+        right = b[:end, columns].reshape(pieces, length, -1, wide).transpose(0, 2, 1, 3)
+        np.matmul(left, right, out=terms[..., columns].reshape(pieces, m, -1, wide).transpose(0, 2, 1, 3))
+    np.add.reduce(terms, axis=0, out=out)
+    if end < k:
+        np.add(out, np.matmul(a[:, end:], b[end:]), out=out)
+
+
+def _whole_and_rest(size: int, side: int) -> list[tuple[slice, int]]:
+    """A dim as what tiles of a side fill, and what is left over, each with the side of its tiles."""
+    side = min(side, size)
+    cut = size - size % side
+    return [(slice(0, cut), side), *([(slice(cut, size), size - cut)] if cut < size else [])]
 
 
 # --- long sums ----------------------------------------------------------------------------------------------------------
