@@ -186,7 +186,9 @@ def multiply_tiles(a: np.ndarray, stack: np.ndarray, out: np.ndarray) -> None:
     """
     number, G, k, width = stack.shape
     panels = stack.swapaxes(0, 1).reshape(G, number, *(1,) * (a.ndim - 3), k, width)
-    np.matmul(a[:, None], panels, out=np.moveaxis(out.reshape(*out.shape[:-1], number, width), -2, 1))
+    columns = out.reshape(*out.shape[:-1], number, width)
+    last = columns.ndim - 1
+    np.matmul(a[:, None], panels, out=columns.transpose(0, last - 1, *range(1, last - 1), last))
 
 
 def _by_tiles(a: np.ndarray, panels: Panels, out: np.ndarray) -> None:

@@ -166,7 +166,7 @@ def padded(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
     """
     if not windows.is_padded():
         return contiguous(x), windows
-    rows, columns = (axis.span(0, axis.windows) for axis in windows)
+    rows, columns, within = _around(windows)
     result = aligned((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)
     together = even(len(x), BLOCK // max(1, result[:1].nbytes))
 
@@ -175,8 +175,15 @@ def padded(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
         padded_planes(x, images, rows, columns, 0, result[images].reshape(-1))
 
     for_each(-(-len(x) // together), part, blas=False)
-    sizes = result.shape[1:3]
-    return result, Windows(*(axis._replace(size=size, before=0, after=0) for axis, size in zip(windows, sizes)))
+    return result, within
+
+
+@lru_cache(1024)
+def _around(windows: Windows) -> tuple[Pair, Pair, Windows]:
+    """The rows and the columns that windows reach, as far as planes with zeros around go, and the windows over such planes."""
+    rows, columns = (axis.span(0, axis.windows) for axis in windows)
+    spans = zip(windows, (rows, columns))
+    return rows, columns, Windows(*(axis._replace(size=b - a, before=0, after=0) for axis, (a, b) in spans))
 
 
 def view(x: np.ndarray, windows: Windows, block: Block) -> np.ndarray:

@@ -46,7 +46,7 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.n
     cuts, pixels = _cuts(windows, len(x), C + O, x.itemsize)
     forth, back = B.astype(x.dtype), A.astype(x.dtype)
     with one_blas_thread:
-        weights = Panels(np.tensordot(G.astype(x.dtype), w, (1, 2)).transpose(0, 3, 2, 1).reshape(F, KW * C, O))
+        weights = Panels(np.matmul(G.astype(x.dtype), w.transpose(2, 3, 1, 0).reshape(3, -1)).reshape(F, KW * C, O))
 
     def part(i: int) -> None:
         images, rows = cuts[i]
@@ -85,7 +85,7 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
 
     total = sum_in_slices(len(cuts), add, (F, O, KW * C), x.dtype)
     with one_blas_thread:
-        return np.tensordot(G.astype(x.dtype), total, (0, 0)).reshape(3, O, KW, C).transpose(1, 3, 0, 2)
+        return np.matmul(G.T.astype(x.dtype), total.reshape(F, -1)).reshape(3, O, KW, C).transpose(1, 3, 0, 2)
 
 
 def _cuts(windows: Windows, images: int, channels: int, itemsize: int) -> tuple[tuple[Block, ...], int]:
