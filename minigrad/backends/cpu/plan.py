@@ -55,7 +55,7 @@ class Limits(NamedTuple):
 
 
 FORWARD = Limits(0.6, 0.42, 60_000_000, 20_000_000, 1 << 20)
-WEIGHT_GRAD = Limits(0.53, 0.4, 200_000_000, 30_000_000, 2 << 20)
+WEIGHT_GRAD = Limits(0.53, 0.4, 100_000_000, 30_000_000, 2 << 20)
 TOO_MUCH = 2
 """The share, of tiles of 4×4, from which those of four rows too spend more on transforms than they save: 2.04 from 6 channels
 to 8."""
@@ -63,7 +63,7 @@ FEW = 350
 """The windows below which tiles of 4×4 are not taken: the transform of the weights is the same for any number. With 98 windows
 of 1024 channels it takes three times as long as a plain sum."""
 NOT_MANY = 1500
-LEAST_OF_NOT_MANY = 250_000_000
+LEAST_OF_NOT_MANY = 100_000_000
 """The least multiplications below so many windows."""
 PART = 1 << 22
 """The bytes of a part's columns: with fewer, the threads wait for each other to prepare their calls."""
@@ -144,19 +144,33 @@ def weights_outweigh(windows: Windows, images: int, CG: int, OC: int, groups: in
 
 def way_of_input_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to compute the gradient by the input; with a larger stride than 1, how to do so for the first phase."""
+    return _way_of_input_grad(windows, images, CG, OC, groups, itemsize, FORWARD, _algorithm, has_small_kernels(np.float32))
+
+
+@lru_cache(4096)
+def _way_of_input_grad(
+    windows: Windows,
+    images: int,
+    CG: int,
+    OC: int,
+    groups: int,
+    itemsize: int,
+    limits: Limits,
+    algorithm: str,
+    small_kernels: bool,
+) -> str:
     if weights_outweigh(windows, images, CG, OC, groups, itemsize):
         return FLAT
     first = next(phases(windows), None)
     if first is None:  # all windows lie over the padding
         return WINDOWS
     back, _ = opposite(windows, first)
-    way = way_of(back, images, OC // groups, CG * groups, groups, itemsize)
-    if way in (WINDOWS, ROWS) and banded_pays(windows, back, way, CG, OC, itemsize, has_small_kernels(np.float32)):
+    way = _way_of(back, images, OC // groups, CG * groups, groups, itemsize, limits, algorithm)
+    if way in (WINDOWS, ROWS) and banded_pays(windows, back, way, CG, OC, itemsize, small_kernels):
         return BANDED
     return way
 
 
-@lru_cache(1024)
 def banded_pays(windows: Windows, back: Windows, way: str, C: int, OC: int, itemsize: int, small_kernels: bool) -> bool:
     """Whether whole rows take fewer multiplications than the windows over the output, of which many lie over its edges."""
     if any(axis.stride > 1 for axis in windows):

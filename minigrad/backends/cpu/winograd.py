@@ -121,7 +121,7 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, padding: Pair, dw: np.ndarray) ->
     for number, group in enumerate(_groups(len(x), rows, columns * 36 * 4 * (C + O))):
         _add_products(planes, tiles, above, tiles_above, du, group, number > 0)
     transformed = np.empty((9, O * C), np.float32)
-    step = -(-O * C // (8 * SLAB)) * SLAB
+    step = -(-O * C // (4 * SLAB)) * SLAB
 
     def back(i: int) -> None:
         here = slice(i * step, (i + 1) * step)
@@ -211,7 +211,7 @@ def _groups(images: int, rows: int, row_bytes: int) -> list[list[Block]]:
     """All tiles in parts, these in groups."""
     groups: list[list[Block]] = [[]]
     size = 0
-    for part in blocks(images, rows, row_bytes, min(GROUP // 8, -(-images * rows * row_bytes // 8))):
+    for part in blocks(images, rows, row_bytes, -(-min(GROUP, images * rows * row_bytes) // 4)):
         part_size = (part.images.stop - part.images.start) * (part.rows.stop - part.rows.start) * row_bytes
         if groups[-1] and size + part_size > GROUP:
             groups.append([])
