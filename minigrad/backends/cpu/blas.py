@@ -25,7 +25,7 @@ from .threads import aligned, for_each
 SMALL = 1_000_000
 """Multiplications up to which OpenBLAS has kernels that skip its packing: up to twice as fast where a matrix is narrow."""
 PART = 1 << 22
-"""Multiplications that are worth a thread's while."""
+"""Multiplications that are worth a thread's while; three times as many where BLAS is twice as fast (``has_small_kernels``)."""
 CACHED = 1 << 19
 """The numbers of a result that stay in a core's cache."""
 SLICES = 8
@@ -52,14 +52,15 @@ DEEP = 512
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     """``a @ b`` into ``out``, in parts for the threads; how they are cut depends on the shapes alone."""
     (m, k), n = a.shape, b.shape[1]
-    few = _few_rows(a, b, out) if m * n * k >= LEAST else None
+    multiplications = m * n * k
+    few = _few_rows(a, b, out) if multiplications >= LEAST else None
     if few is not None:
         _by_columns_or_rows(few, a, b, out)
-    elif m * n * k < 2 * PART:
-        with one_blas_thread:
-            return np.matmul(a, b, out=out)
-    elif k >= 8 * max(m, n):
+    elif k >= 8 * max(m, n) and multiplications >= 2 * PART:
         _sum_of_products(a, b, out)
+    elif multiplications < (6 if has_small_kernels(out.dtype) else 2) * PART:
+        with one_blas_thread:
+            np.matmul(a, b, out=out)
     elif m >= TALL and panels_pay(out.dtype, k, n):
         _by_tiles(a, Panels(b), out)
     else:
