@@ -107,7 +107,7 @@ def test_layouts(case, layout):
 def small_parts(monkeypatch):
     """The CPU's kernels cut even tiny arrays into parts, as they do large ones."""
     limits = {
-        "elementwise": {"LARGE": 1, "BLOCK": 8, "JOINED": 1, "SUMMED": 1, "WIDTH": 4, "LONG": 8},
+        "elementwise": {"LARGE": 1, "BLOCK": 8, "SUMMED": 1, "WIDTH": 4, "LONG": 8},
         "special": {"LARGE": 1},
         "pooling": {"LARGE": 1, "BLOCK": 64},
         "normalization": {"BLOCK": 16},

@@ -16,8 +16,6 @@ BLOCK = 1 << 18
 """The elements of a block: with fewer, the threads spend their time handing Python's lock over."""
 LARGE = 1 << 18
 """The elements from which threads pay."""
-JOINED = 1 << 20
-"""The elements from which threads pay to join arrays."""
 SUMMED = 1 << 14
 """The elements from which a sum per channel is faster as a product."""
 ROWS = 1 << 12
@@ -270,13 +268,15 @@ def running(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 def join(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> np.ndarray:
     """``np.concatenate``, on threads where it writes to a large array, and not along its first dim."""
-    if out is None or options or axis <= 0 or out.size < JOINED:
+    if out is None or options or axis <= 0 or out.size < LARGE:
         return np.concatenate(arrays, axis=axis, out=out, **options)
+    together = even(len(out), BLOCK * len(out) // out.size)
 
     def part(i: int) -> None:
-        np.concatenate([array[i : i + 1] for array in arrays], axis=axis, out=out[i : i + 1])
+        here = slice(i * together, (i + 1) * together)
+        np.concatenate([array[here] for array in arrays], axis=axis, out=out[here])
 
-    for_each(len(out), part, blas=False)
+    for_each(-(-len(out) // together), part, blas=False)
     return out
 
 
