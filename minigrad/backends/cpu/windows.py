@@ -219,8 +219,10 @@ def as_runs(x: np.ndarray, numbers: int) -> np.ndarray:
 
 
 def images_together(shape: tuple[int, ...], itemsize: int) -> int:
-    """How many images (N, C, H, W) are one part: short calls of two threads wait for each other, so up to four megabytes."""
-    return even(shape[0], 4 * BLOCK // max(1, itemsize * math.prod(shape[1:])))
+    """How many images (N, C, H, W) are one part: up to four megabytes, as short calls of two threads wait for each other."""
+    image = max(1, itemsize * math.prod(shape[1:]))
+    half = -(-shape[0] // 2) if shape[0] * image >= BLOCK else shape[0]
+    return even(shape[0], min(4 * BLOCK // image, half))
 
 
 def from_planes(
