@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
+from ..autograd.versions import version_of
 from ..dtypes import promote_types
 from .arguments import as_dim, as_integer, as_integers, as_tensors, check_tensor
 from .broadcasting import Expand
@@ -33,9 +35,17 @@ class Cat(Operation):
         grads: list[Tensor | None] = []
         start = 0
         for i, length in enumerate(self.lengths):
-            grads.append(Narrow(self.dim, start, length).apply(grad) if self.needs(i) else None)
+            grads.append(self._part(grad, start, length) if self.needs(i) else None)
             start += length
         return grads
+
+    def _part(self, grad: Tensor, start: int, length: int) -> Tensor:
+        if modes.grad:
+            return Narrow(self.dim, start, length).apply(grad)
+        # a view that nobody will ask where it came from: DenseNet's step, which makes 650 of them, takes 0.98 of the time
+        part = wrap(grad.array[(slice(None),) * self.dim + (slice(start, start + length),)])
+        part._version = version_of(grad)
+        return part
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
