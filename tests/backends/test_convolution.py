@@ -114,6 +114,8 @@ NAMED = {
     "one column": ((2, 8, 9, 1), (4, 8, 3, 1), (ONE, NO_PADDING, ONE, 1)),
     "one column, many rows": ((8, 48, 400, 1), (8, 48, 3, 1), (ONE, NO_PADDING, ONE, 1)),
     "one row": ((2, 8, 1, 9), (4, 8, 1, 3), (ONE, NO_PADDING, ONE, 1)),
+    "one channel to many": ((2, 1, 9, 8), (40, 1, 3, 3), (ONE, ((1, 1), (1, 1)), ONE, 1)),
+    "one channel to many, with a stride": ((2, 1, 9, 8), (33, 1, 2, 5), ((2, 2), ((0, 1), (2, 2)), (2, 1), 1)),
     "stem": ((1, 3, 23, 21), (8, 3, 7, 7), ((2, 2), ((3, 3), (3, 3)), ONE, 1)),
     "depthwise": ((2, 8, 9, 7), (8, 1, 3, 3), (ONE, ((1, 1), (1, 1)), ONE, 8)),
     "depthwise with a stride": ((2, 8, 9, 7), (8, 1, 3, 3), ((2, 1), ((1, 0), (2, 1)), (1, 2), 8)),

@@ -34,7 +34,7 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
     x, windows = (contiguous(x), windows) if way == ROWS else padded(x, windows)
     O = len(w)  # noqa: E741
     if way in (ROWS, WINDOWS):
-        pixels = pixels_of_way(way, windows, O, has_small_kernels(x.dtype))
+        pixels = pixels_of_way(way, windows, x.shape[3], O, has_small_kernels(x.dtype))
         if pixels > 1:
             w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
             bias = None if bias is None else np.tile(bias, pixels)
@@ -56,7 +56,7 @@ def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, groups: int, wa
         return _as_weight(weight_grad_by_rows(contiguous(x), dy, windows), windows.kernel_size)
     x, windows = padded(x, windows)
     if way == WINDOWS:
-        pixels = joined_pixels(windows, dy.shape[3])
+        pixels = pixels_of_way(way, windows, x.shape[3], dy.shape[3], has_small_kernels(x.dtype))
         joined = _joined(windows, pixels)
         dw = _weight_grad_by_windows(x, _pixels_as_channels(dy, pixels), joined)
         return _narrower(_as_weight(dw, joined.kernel_size), pixels, windows)

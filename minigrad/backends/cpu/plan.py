@@ -78,6 +78,8 @@ EDGES = 0.3
 ENOUGH, ENOUGH_PACKED = 32, 12
 """The columns of a product from which pixels are not joined; the second where BLAS packs long runs: wider ones cost more than
 they gain."""
+NARROW = 6
+"""The numbers in a run up to which two pixels are joined even so: there are half as many runs to copy."""
 FEWER = 0.8
 """The multiplications with banded weights, over those of windows, up to which they are taken: as a rule they take that share of
 the time, or less."""
@@ -176,14 +178,17 @@ def banded_pays(windows: Windows, back: Windows, way: str, C: int, OC: int, item
     if any(axis.stride > 1 for axis in windows):
         return False
     (OH, OW), width = windows.output_size, windows.reach[1]
-    taps = windows.columns.taps + pixels_of_way(way, back, C, small_kernels) - 1
+    taps = windows.columns.taps + pixels_of_way(way, back, OC, C, small_kernels) - 1
     if OH * OW * width > FEWER * windows.rows.size * windows.columns.size * taps:
         return False
     return OW * OC * windows.rows.taps * width * C * itemsize <= BAND
 
 
-def pixels_of_way(way: str, windows: Windows, O: int, small_kernels: bool) -> int:  # noqa: E741
-    """How many neighbouring pixels are joined for ``WINDOWS`` or ``ROWS``."""
+def pixels_of_way(way: str, windows: Windows, C: int, O: int, small_kernels: bool) -> int:  # noqa: E741
+    """How many neighbouring pixels are joined for ``WINDOWS`` or ``ROWS``, from C channels to O."""
+    columns = windows.columns
+    if columns.taps * C <= NARROW and ENOUGH <= O <= 2 * ENOUGH and columns.windows % 2 == 0 and columns.dilation == 1:
+        return 1 if windows.kernel_size == (1, 1) else 2
     return joined_pixels(windows, O, ENOUGH_PACKED if way == ROWS and not small_kernels else ENOUGH)
 
 
