@@ -146,21 +146,15 @@ def weights_outweigh(windows: Windows, images: int, CG: int, OC: int, groups: in
 
 def way_of_input_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to compute the gradient by the input; with a larger stride than 1, how to do so for the first phase."""
-    return _way_of_input_grad(windows, images, CG, OC, groups, itemsize, FORWARD, _algorithm, has_small_kernels(np.float32))
+    sizes = images, CG, OC, groups, itemsize
+    return _way_of_input_grad(windows, sizes, FORWARD, _algorithm, has_small_kernels(np.float32))
 
 
 @lru_cache(4096)
 def _way_of_input_grad(
-    windows: Windows,
-    images: int,
-    CG: int,
-    OC: int,
-    groups: int,
-    itemsize: int,
-    limits: Limits,
-    algorithm: str,
-    small_kernels: bool,
+    windows: Windows, sizes: tuple[int, int, int, int, int], limits: Limits, algorithm: str, small_kernels: bool
 ) -> str:
+    images, CG, OC, groups, itemsize = sizes
     if weights_outweigh(windows, images, CG, OC, groups, itemsize):
         return FLAT
     first = next(phases(windows), None)

@@ -191,7 +191,7 @@ class _Places:
     def __init__(self, windows: Windows, images: tuple[int, ...]):
         rows, columns = windows
         n, height, width, C = images
-        dtype = np.int32 if math.prod(images) < 1 << 31 else np.int64
+        dtype = np.int32 if math.prod(images) < 1 << 29 else np.int64  # room for windows that reach far beyond
         line = width * C
 
         def steps(number: int, length: int, start: int = 0) -> np.ndarray:
