@@ -21,7 +21,7 @@ from .elementwise import add_to_rows, contiguous, copy
 from .kernel_rows import correlate_by_rows, weight_grad_by_rows
 from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS, joined_pixels, pixels_of_way
 from .threads import for_each, scratch, sum_in_slices
-from .windows import Block, Windows, as_runs, blocks, each_tap, padded, view, view_of_runs
+from .windows import Block, Windows, around, as_runs, blocks, each_tap, fill_around, meeting, padded, view, view_of_runs
 
 GROUP = 1 << 23
 """The bytes of the columns that are laid out before a product, where the weights are heavy."""
@@ -31,6 +31,8 @@ JOINED = 16
 
 def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups: int, way: str, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
+    if way == GROUPS:
+        return _by_groups(x, w, bias, windows, groups, y)
     x, windows = (contiguous(x), windows) if way == ROWS else padded(x, windows)
     O = len(w)  # noqa: E741
     if way in (ROWS, WINDOWS):
@@ -42,8 +44,6 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
         by(x, w.transpose(2, 3, 1, 0), bias, windows, y)
     elif way == DEPTHWISE:
         _depthwise(x, w.reshape(O, -1).T, bias, windows, y)
-    elif way == GROUPS:
-        _by_groups(x, w, bias, windows, groups, y)
     elif w.strides[0] < w.strides[1]:  # turned weights lie the other way round
         _by_phases(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, O), bias, windows, y)
     else:
@@ -54,14 +54,14 @@ def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, groups: int, wa
     """The gradient by the weight, (O, C/G, KH, KW), from (N, H, W, C) and (N, OH, OW, O)."""
     if way == ROWS:
         return _as_weight(weight_grad_by_rows(contiguous(x), dy, windows), windows.kernel_size)
+    if way == GROUPS:
+        return _weight_grad_by_groups(x, dy, windows, groups)
     x, windows = padded(x, windows)
     if way == WINDOWS:
         pixels = pixels_of_way(way, windows, x.shape[3], dy.shape[3], has_small_kernels(x.dtype))
         joined = _joined(windows, pixels)
         dw = _weight_grad_by_windows(x, _pixels_as_channels(dy, pixels), joined)
         return _narrower(_as_weight(dw, joined.kernel_size), pixels, windows)
-    if way == GROUPS:
-        return _weight_grad_by_groups(x, dy, windows, groups)
     if way == DEPTHWISE:
         dw = _weight_grad_depthwise(x, dy, windows)
     else:
@@ -228,8 +228,8 @@ def _by_groups(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups
     pixels = joined_pixels(windows, O // groups)
     weights = w.reshape(groups, -1, *w.shape[1:])
     weights = np.stack([_wider(weight, pixels, windows) for weight in weights]) if pixels > 1 else weights
+    inputs, windows = _padded_by_group(x, windows, groups)
     windows = _joined(windows, pixels)
-    inputs = _by_group(x, groups)
     outputs = np.empty((groups, len(x), *windows.output_size, weights.shape[1]), y.dtype)
     matrices = contiguous(weights.transpose(0, 3, 4, 2, 1)).reshape(groups, -1, weights.shape[1])
     parts = _parts_of_groups(inputs, windows)
@@ -256,8 +256,9 @@ def _weight_grad_by_groups(x: np.ndarray, dy: np.ndarray, windows: Windows, grou
     together = joined(windows, groups, x.shape[3] // groups, O // groups)
     groups //= together
     pixels = joined_pixels(windows, O // groups)
+    inputs, windows = _padded_by_group(x, windows, groups)
     joined_windows = _joined(windows, pixels)
-    inputs, above = _by_group(x, groups), _by_group(dy, groups)
+    above = _by_group(dy, groups)
     above = above.reshape(groups, *_pixels_as_channels(above[0], pixels).shape)
     parts = _parts_of_groups(inputs, joined_windows)
     dw = np.zeros((groups, above.shape[-1], _row_length(inputs[0], joined_windows)), dy.dtype)
@@ -298,15 +299,33 @@ def _columns_of_groups(inputs: np.ndarray, windows: Windows, block: Block) -> np
     return matrix
 
 
+def _padded_by_group(x: np.ndarray, windows: Windows, groups: int) -> tuple[np.ndarray, Windows]:
+    """What ``windows.padded`` makes, for each group by itself, (G, N, ·, ·, C/G), in one copy."""
+    x = contiguous(x)
+    if not windows.is_padded():
+        return _by_group(x, groups), windows
+    N, H, W, C = x.shape
+    rows, columns, within = around(windows)
+    of_image, inside = meeting((H, W), rows, columns)
+    planes = np.empty((groups, N, rows[1] - rows[0], columns[1] - columns[0], C // groups), x.dtype)
+    _copy_by_group(x, of_image, planes, inside)
+    fill_around(planes, inside, 0)
+    return planes, within
+
+
 def _by_group(x: np.ndarray, groups: int) -> np.ndarray:
     """(N, H, W, C) -> (G, N, H, W, C/G): a copy."""
     N, H, W, C = x.shape
     result = np.empty((groups, N, H, W, C // groups), x.dtype)
-    copy(
-        as_runs(x, C // groups).reshape(N, H, W, groups).transpose(3, 0, 1, 2),
-        as_runs(result, C // groups).reshape(result.shape[:4]),
-    )
+    _copy_by_group(x, (slice(None), slice(None)), result, (slice(None), slice(None)))
     return result
+
+
+def _copy_by_group(x: np.ndarray, of_image: tuple[slice, slice], planes: np.ndarray, inside: tuple[slice, slice]) -> None:
+    """Some rows and columns of (N, H, W, C) to some of (G, N, ·, ·, C/G)."""
+    groups, *_, run = planes.shape
+    source = as_runs(x, run).reshape(*x.shape[:3], groups)[:, *of_image]
+    copy(source.transpose(3, 0, 1, 2), as_runs(planes, run).reshape(planes.shape[:4])[..., *inside])
 
 
 def joined(windows: Windows, groups: int, CG: int, OG: int) -> int:

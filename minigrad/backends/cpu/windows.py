@@ -107,23 +107,37 @@ def blocks(images: int, rows: int, row_bytes: int, limit: int = BLOCK) -> tuple[
     return tuple(Block(slice(i, min(i + together, images)), slice(0, rows)) for i in range(0, images, together))
 
 
-def padded_planes(
-    x: np.ndarray, images: slice, rows: tuple[int, int], columns: tuple[int, int], fill: float, buffer: np.ndarray
-) -> np.ndarray:
+@lru_cache(4096)
+def meeting(size: Pair, rows: Pair, columns: Pair) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Which pixels of an image of that size lie in these rows and columns, and where they lie there."""
+    of_image, of_planes = [], []
+    for length, (first, last) in zip(size, (rows, columns)):
+        start, before = max(0, first), max(0, -first)
+        found = max(0, min(length, last) - start)
+        of_image.append(slice(start, start + found))
+        of_planes.append(slice(before, before + found))
+    return (of_image[0], of_image[1]), (of_planes[0], of_planes[1])
+
+
+def padded_planes(x: np.ndarray, images: slice, rows: Pair, columns: Pair, fill: float, buffer: np.ndarray) -> np.ndarray:
     """Rows and columns of some images, copied to the buffer; those that do not exist hold ``fill``."""
-    _, H, W, C = x.shape
-    (top, bottom), (left, right) = rows, columns
-    part = x[images, max(0, top) : max(0, min(H, bottom)), max(0, left) : max(0, min(W, right))]
-    shape = (len(part), bottom - top, right - left, C)
-    planes = buffer[: shape[0] * shape[1] * shape[2] * C].reshape(shape)
-    above, before = max(0, -top), max(0, -left)
-    below, after = above + part.shape[1], before + part.shape[2]
-    planes[:, above:below, before:after] = part
-    edges = planes[:, :above], planes[:, below:], planes[:, above:below, :before], planes[:, above:below, after:]
-    for edge in edges:
+    of_image, inside = meeting(x.shape[1:3], rows, columns)
+    part = x[images, *of_image]
+    shape = (len(part), rows[1] - rows[0], columns[1] - columns[0], x.shape[3])
+    planes = buffer[: math.prod(shape)].reshape(shape)
+    planes[:, *inside] = part
+    fill_around(planes, inside, fill)
+    return planes
+
+
+def fill_around(planes: np.ndarray, inside: tuple[slice, slice], fill: float) -> None:
+    """Write what lies around the inside of planes (…, rows, columns, C)."""
+    rows, columns = inside
+    before, after = slice(0, columns.start), slice(columns.stop, None)
+    for here in ((slice(0, rows.start),), (slice(rows.stop, None),), (rows, before), (rows, after)):
+        edge = planes[..., *here, :] if len(here) == 2 else planes[..., *here, :, :]
         if edge.size:  # even a call with nothing to do keeps the other threads from Python's lock
             edge[...] = fill
-    return planes
 
 
 def planes_size(x: np.ndarray, windows: Windows, block: Block) -> int:
@@ -166,7 +180,7 @@ def padded(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
     """
     if not windows.is_padded():
         return contiguous(x), windows
-    rows, columns, within = _around(windows)
+    rows, columns, within = around(windows)
     result = aligned((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)
     together = even(len(x), BLOCK // max(1, result[:1].nbytes))
 
@@ -179,7 +193,7 @@ def padded(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
 
 
 @lru_cache(1024)
-def _around(windows: Windows) -> tuple[Pair, Pair, Windows]:
+def around(windows: Windows) -> tuple[Pair, Pair, Windows]:
     """The rows and the columns that windows reach, as far as planes with zeros around go, and the windows over such planes."""
     rows, columns = (axis.span(0, axis.windows) for axis in windows)
     spans = zip(windows, (rows, columns))
