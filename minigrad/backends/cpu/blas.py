@@ -118,16 +118,13 @@ class Panels:
         k = math.prod(rows)
         self.small = panels_pay(b.dtype, k, n)
         width = panel_width(n) if self.small else n
-        cut = n - n % width
         self.stacks: list[tuple[slice, np.ndarray]] = []
         """Columns, and panels (number, G, k, width) for them."""
-        for columns in (slice(0, cut), slice(cut, n)):
-            if columns.start < columns.stop:
-                own = min(width, columns.stop - columns.start)
-                stack = aligned(((columns.stop - columns.start) // own, len(b), k, own), b.dtype)
-                for panel, first in zip(stack, range(columns.start, columns.stop, own)):
-                    copy_columns(b[..., first : first + own], panel.reshape(*b.shape[:-1], own))
-                self.stacks.append((columns, stack))
+        for columns, own in _whole_and_rest(n, width):
+            stack = aligned(((columns.stop - columns.start) // own, len(b), k, own), b.dtype)
+            for panel, first in zip(stack, range(columns.start, columns.stop, own)):
+                copy_columns(b[..., first : first + own], panel.reshape(*b.shape[:-1], own))
+            self.stacks.append((columns, stack))
 
     @property
     def height(self) -> int | None:
@@ -152,6 +149,13 @@ def copy_columns(source: np.ndarray, to: np.ndarray) -> None:
         to[..., first : first + TOGETHER] = source[..., first : first + TOGETHER]
 
 
+def _whole_and_rest(size: int, side: int) -> list[tuple[slice, int]]:
+    """A dim as what tiles of a side fill, and what is left over, each with the side of its tiles."""
+    side = min(side, size)
+    cut = size - size % side
+    return [(slice(0, cut), side), *([(slice(cut, size), size - cut)] if cut < size else [])]
+
+
 def panel_width(n: int) -> int:
     """The columns of a panel of a matrix with n."""
     return n if n < PANEL else PANEL if n % PANEL == 0 or n % 32 else 32
@@ -171,13 +175,8 @@ def multiply_panels(a: np.ndarray, stack: np.ndarray, out: np.ndarray, small: bo
         number = -(-m // height)
         alike = next((n for n in range(number, 2 * number + 1) if m % n == 0), 0)
         height = m // alike if alike else -(-m // (8 * number)) * 8
-    cut = m - m % height
-    for start, stop in ((0, cut), (cut, m)):
-        if start < stop:
-            tall = min(height, stop - start)
-            multiply_tiles(
-                a[:, start:stop].reshape(N, -1, tall, k), stack, out[:, start:stop].reshape(N, -1, tall, out.shape[2])
-            )
+    for rows, tall in _whole_and_rest(m, height):
+        multiply_tiles(a[:, rows].reshape(N, -1, tall, k), stack, out[:, rows].reshape(N, -1, tall, out.shape[2]))
 
 
 def multiply_tiles(a: np.ndarray, stack: np.ndarray, out: np.ndarray) -> None:
@@ -270,13 +269,6 @@ def _multiply_in_pieces(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     np.add.reduce(terms, axis=0, out=out)
     if end < k:
         np.add(out, np.matmul(a[:, end:], b[end:]), out=out)
-
-
-def _whole_and_rest(size: int, side: int) -> list[tuple[slice, int]]:
-    """A dim as what tiles of a side fill, and what is left over, each with the side of its tiles."""
-    side = min(side, size)
-    cut = size - size % side
-    return [(slice(0, cut), side), *([(slice(cut, size), size - cut)] if cut < size else [])]
 
 
 # --- long sums ----------------------------------------------------------------------------------------------------------

@@ -133,9 +133,8 @@ def padded_planes(x: np.ndarray, images: slice, rows: Pair, columns: Pair, fill:
 def fill_around(planes: np.ndarray, inside: tuple[slice, slice], fill: float) -> None:
     """Write what lies around the inside of planes (…, rows, columns, C)."""
     rows, columns = inside
-    before, after = slice(0, columns.start), slice(columns.stop, None)
-    for here in ((slice(0, rows.start),), (slice(rows.stop, None),), (rows, before), (rows, after)):
-        edge = planes[..., *here, :] if len(here) == 2 else planes[..., *here, :, :]
+    above, below = planes[..., : rows.start, :, :], planes[..., rows.stop :, :, :]
+    for edge in (above, below, planes[..., rows, : columns.start, :], planes[..., rows, columns.stop :, :]):
         if edge.size:  # even a call with nothing to do keeps the other threads from Python's lock
             edge[...] = fill
 
@@ -233,7 +232,10 @@ def as_runs(x: np.ndarray, numbers: int) -> np.ndarray:
 
 
 def images_together(shape: tuple[int, ...], itemsize: int) -> int:
-    """How many images (N, C, H, W) are one part: up to four megabytes, as short calls of two threads wait for each other."""
+    """How many images (N, C, H, W) are one part: up to four megabytes, as short calls of two threads wait for each other.
+
+    From a megabyte on there are two parts at least.
+    """
     image = max(1, itemsize * math.prod(shape[1:]))
     half = -(-shape[0] // 2) if shape[0] * image >= BLOCK else shape[0]
     return even(shape[0], min(4 * BLOCK // image, half))
@@ -252,17 +254,16 @@ def from_planes(
         together: how many images are a part.
     """
     N, C, H, W = input_shape
-    (top, bottom), (left, right) = (axis.span(0, axis.windows) for axis in windows)
+    of_image, of_planes = meeting((H, W), *(axis.span(0, axis.windows) for axis in windows))
     dx = aligned((N, H, W, C), dtype)
-    inside = dx[:, max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    inside = dx[:, *of_image]
     whole = inside.shape == dx.shape
-    place = slice(max(0, -top), max(0, -top) + inside.shape[1]), slice(max(0, -left), max(0, -left) + inside.shape[2])
 
     def part(i: int) -> None:
         images = slice(i * together, min((i + 1) * together, N))
         if not whole:
             dx[images] = 0
-        inside[images] = planes_of(images)[:, *place]
+        inside[images] = planes_of(images)[:, *of_planes]
 
     for_each(-(-N // together), part)
     return dx
