@@ -21,7 +21,9 @@ SHAPES = [  # m, k, n
     (61, 1000, 129),
     (16, 70_000, 24),  # so long that tiles are lower
     (2, 300_000, 9),
+    (5, 2077, 2050),  # a large weight: in parts of its rows
     (1003, 16, 700),  # few terms
+    (2050, 30, 515),
     (2100, 1, 1005),
 ]
 

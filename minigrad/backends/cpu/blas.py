@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .blas_threads import one_blas_thread
-from .threads import aligned, for_each
+from .threads import aligned, even, for_each, scratch
 
 SMALL = 1_000_000
 """Multiplications up to which OpenBLAS has kernels that skip its packing: up to twice as fast where a matrix is narrow."""
@@ -45,8 +45,14 @@ TILE = 1 << 10
 """The numbers in a tile of the product with a transposed matrix, up to which BLAS has such a kernel."""
 LEAST = 1 << 20
 """The multiplications from which a product of few rows is worth being cut."""
+STREAMS = 32
+"""The rows of a large weight that are read together: as many lines of memory as a processor fetches ahead of its loads."""
 DEEP = 512
-"""The rows of a weight that are read together: more of a panel's do not stay in the cache."""
+"""The rows of any other, which lies in the cache: more of a panel's do not."""
+LARGE = 1 << 22
+"""The numbers of a large one."""
+AT_ONCE = 16
+"""The most products of so many rows that are added up together."""
 
 
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -55,7 +61,7 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     multiplications = m * n * k
     few = _few_rows(a, b, out) if multiplications >= LEAST else None
     if few is not None:
-        _by_columns_or_rows(few, a, b, out)
+        few(a, b, out)
     elif k >= 8 * max(m, n) and multiplications >= 2 * PART:
         _sum_of_products(a, b, out)
     elif multiplications < (6 if has_small_kernels(out.dtype) else 2) * PART:
@@ -211,37 +217,42 @@ def _few_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Product | None:
     """How a linear layer and its gradients multiply for a small batch, by how their matrices lie; None for all others."""
     (m, k), n = a.shape, b.shape[1]
     if k == 1:
-        return np.multiply
+        return functools.partial(_in_parts, np.multiply)
     if m < 2 or n < NARROW or not has_small_kernels(out.dtype):
         return None
     along = out.itemsize
-    if b.strides[0] == along and m <= 64:
+    if b.strides[0] == along and m <= (64 if b.size < LARGE else 32):
         height = m if m <= 16 else 8
         while height > 4 and 4 * height * k > SMALL:
             height = -(-height // 2)
         width = min(TILE // height, SMALL // (height * k)) & ~3
-        return functools.partial(_multiply_by_tiles, height=height, width=width) if width else None
+        return _in_tiles(height, width) if width else None
     if b.strides[1] == along and m <= 16:
-        return _multiply_in_pieces
-    if a.strides[0] == along and k <= 16:
-        return functools.partial(_multiply_by_tiles, height=8, width=SMALL // (8 * k) & ~15)
+        return _sum_by_rows if b.size >= LARGE else functools.partial(_in_parts, _sum_of_even_pieces)
+    if a.strides[0] == along and k <= 32:
+        return _in_tiles(8, SMALL // (8 * k) & ~15)
     return None
 
 
-def _by_columns_or_rows(multiply: Product, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """Parts of the result's longer dim, in which the weight lies."""
+def _in_tiles(height: int, width: int) -> Product:
+    return functools.partial(_in_parts, functools.partial(_multiply_by_tiles, height=height, width=width))
+
+
+def _in_parts(multiply: Product, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Parts of the result's rows, or of its columns where it has few rows."""
     m, n = out.shape
     parts = max(1, min(16, m * n * a.shape[1] // (2 * PART)) & ~1)
-    step = -(-max(m, n) // (PANEL * parts)) * PANEL
+    by_rows = m >= PANEL * parts
+    step = -(-(m if by_rows else n) // (PANEL * parts)) * PANEL
 
     def part(i: int) -> None:
         here = slice(i * step, (i + 1) * step)
-        if n >= m:
-            multiply(a, b[:, here], out[:, here])
-        else:
+        if by_rows:
             multiply(a[here], b, out[here])
+        else:
+            multiply(a, b[:, here], out[:, here])
 
-    for_each(-(-max(m, n) // step), part)
+    for_each(-(-(m if by_rows else n) // step), part)
 
 
 def _multiply_by_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray, height: int, width: int) -> None:
@@ -254,21 +265,42 @@ def _multiply_by_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray, height: in
             np.matmul(left, right, out=out[rows, columns].reshape(len(left), tall, len(right), wide).transpose(0, 2, 1, 3))
 
 
-def _multiply_in_pieces(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """``a @ b`` in tiles of few rows of ``b``, whose products are added up."""
-    (m, k), n = a.shape, out.shape[1]
-    least = -(-k // DEEP)
-    pieces = next((number for number in range(least, 4 * least + 1) if k % number == 0), least)
-    length = k // pieces
-    end = pieces * length
-    left = a[:, :end].reshape(m, pieces, length).transpose(1, 0, 2)[:, None]
-    terms = np.empty((pieces, m, n), out.dtype)
-    for columns, wide in _whole_and_rest(n, min(256, SMALL // (m * length) & ~15)):
-        right = b[:end, columns].reshape(pieces, length, -1, wide).transpose(0, 2, 1, 3)
-        np.matmul(left, right, out=terms[..., columns].reshape(pieces, m, -1, wide).transpose(0, 2, 1, 3))
+def _sum_by_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """``a @ b`` in parts of the rows of ``b``, which are read once and in order."""
+    (m, k), n = a.shape, b.shape[1]
+    step = -(-k // (STREAMS * SLICES)) * STREAMS
+    terms = np.empty((-(-k // step), m, n), out.dtype)
+
+    def part(i: int) -> None:
+        here = slice(i * step, (i + 1) * step)
+        _sum_of_pieces(a[:, here], b[here], terms[i], STREAMS)
+
+    for_each(len(terms), part)
     np.add.reduce(terms, axis=0, out=out)
-    if end < k:
-        np.add(out, np.matmul(a[:, end:], b[end:]), out=out)
+
+
+def _sum_of_even_pieces(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    _sum_of_pieces(a, b, out, even(len(b), DEEP))
+
+
+def _sum_of_pieces(a: np.ndarray, b: np.ndarray, out: np.ndarray, side: int) -> None:
+    """``a @ b`` as the sum of products with so many rows of ``b`` each."""
+    m, n = out.shape
+    together = max(2, min(AT_ONCE, 2 * CACHED // (m * n)))
+    for rows, length in _whole_and_rest(len(b), side):
+        left, right = a[:, rows].reshape(m, -1, length), b[rows].reshape(-1, length, n)
+        for i in range(0, len(right), together):
+            pieces = right[i : i + together]
+            (buffer,) = scratch(len(pieces) * out.size, dtype=out.dtype)
+            terms = buffer.reshape(len(pieces), m, n)
+            for columns, wide in _whole_and_rest(n, min(4 * PANEL, SMALL // (m * length) & ~15)):
+                tiles = pieces[:, :, columns].reshape(len(pieces), length, -1, wide).transpose(0, 2, 1, 3)
+                place = terms[:, :, columns].reshape(len(pieces), m, -1, wide).transpose(0, 2, 1, 3)
+                np.matmul(left[:, i : i + together].transpose(1, 0, 2)[:, None], tiles, out=place)
+            if rows.start + i:
+                np.add(out, np.add.reduce(terms, axis=0), out=out)
+            else:
+                np.add.reduce(terms, axis=0, out=out)
 
 
 # --- long sums ----------------------------------------------------------------------------------------------------------
