@@ -13,13 +13,15 @@ from minigrad.backends.cuda.convolution import geometry
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
 
 
-def three_kernels(shape: Any, dtype: Any = np.float32, stride: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each kernel's result in a dtype, with the one in float64; the shape is N, C, H, W, OC, padding, of 3×3 filters."""
+def three_kernels(
+    shape: Any, dtype: Any = np.float32, stride: int = 1, taps: int = 3
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each kernel's result in a dtype, with the one in float64; the shape is N, C, H, W, OC, padding, of square filters."""
     N, C, H, W, OC, padding = shape
     rng = np.random.default_rng(0)
     cpu = backend_for("cpu")[0]
     geometry = (stride, stride), padding, (1, 1), 1
-    x, w, bias = rng.normal(size=(N, C, H, W)), rng.normal(size=(OC, C, 3, 3)), rng.normal(size=OC)
+    x, w, bias = rng.normal(size=(N, C, H, W)), rng.normal(size=(OC, C, taps, taps)), rng.normal(size=OC)
     y = Generic.conv2d(cpu, x, w, bias, *geometry)
     dy = rng.normal(size=y.shape)
     narrow = [a.astype(dtype) for a in (x, w, bias, dy)]

@@ -17,7 +17,7 @@ SHAPES = [  # N, C, H, W, OC, padding
     (20, 24, 27, 24, 20, ((0, 0), (0, 0))),
     (24, 32, 23, 25, 16, ((2, 1), (0, 2))),
 ]
-BOUND = 2e-5
+BOUND = 1e-5
 """The error in standard deviations of the result."""
 
 

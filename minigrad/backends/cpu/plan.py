@@ -15,11 +15,12 @@ import numpy as np
 from ..generic.windows import Padding, Pair
 from .blas import has_small_kernels
 from .windows import Axis, Windows, windows_over
+from .winograd import side_of
 
 POINTWISE = "pointwise"
 """A product with the pixels as they lie."""
 WINOGRAD = "winograd"
-"""Tiles of 4×4 (winograd.py)."""
+"""Tiles of 4×4, or of 3×3 and 2×2 for larger filters (winograd.py)."""
 WINOGRAD_1D = "winograd-1d"
 """Tiles of four rows (winograd_1d.py)."""
 WINDOWS = "windows"
@@ -119,11 +120,12 @@ def _way_of(
         return DEPTHWISE if CG == 1 and groups == OC else GROUPS
     if (KH, KW) == (1, 1) and unit_steps and not windows.is_padded():
         return POINTWISE
-    if algorithm == "auto" and itemsize == 4 and (KH, KW) == (3, 3) and unit_steps and min(OH, OW) >= 4:
-        multiplications = images * OH * OW * 9 * CG * OC
-        share = (36 * 36 * CG + 36 * CG * OC + 16 * 36 * OC) / (16 * 9 * CG * OC)  # of a tile: forth, products, back
+    if algorithm == "auto" and itemsize == 4 and 3 <= KH == KW <= 5 and unit_steps and min(OH, OW) >= 4:
+        multiplications = images * OH * OW * KH * KW * CG * OC
+        outputs = side_of(KH) ** 2
+        share = 36 * (36 * CG + CG * OC + outputs * OC) / (outputs * KH * KW * CG * OC)  # of a tile: forth, products, back
         large = images * OH * OW >= WIDE and multiplications >= limits.least_1d
-        if large and limits.much * (OW + 2) / OW < share < TOO_MUCH:
+        if KH == 3 and large and limits.much * (OW + 2) / OW < share < TOO_MUCH:
             return WINOGRAD_1D
         least = limits.least if images * OH * OW >= NOT_MANY else max(limits.least, LEAST_OF_NOT_MANY)
         if images * OH * OW >= FEW and share <= limits.gain and multiplications >= least:
@@ -274,9 +276,10 @@ def opposite(windows: Windows, phase: Pair) -> tuple[Windows, tuple[slice, ...]]
 class conv_algorithm:
     """How the CPU convolves: ``'auto'``, by Winograd's tiles where they are faster, or ``'im2col'``, by plain sums only.
 
-    Winograd's way needs a quarter of the multiplications for 3×3 filters with stride 1, and rounds about ten times more:
-    5e-5 of the output's standard deviation, where a plain sum in float32 makes 3e-6. It is taken for float32, where
-    there are channels enough; for fewer channels in one dimension only, with half of the multiplications and 1e-5.
+    Winograd's way needs a quarter of the multiplications for 3×3 and 4×4 filters with stride 1, and 0.36 of them for 5×5
+    ones, and rounds two to six times more: up to 2e-5 of the output's standard deviation, where a plain sum in float32 makes
+    2e-6 to 6e-6. It is taken for float32, where there are channels enough; for fewer channels, of 3×3 filters, in one
+    dimension only, with half of the multiplications and up to 7e-6.
     Either way, inf or nan in an input may spread to a few outputs beside those that it belongs to, and to other groups of
     channels: where that is faster, they are computed together, with zeros as weights between them.
 

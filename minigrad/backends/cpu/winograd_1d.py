@@ -13,7 +13,7 @@ are a row of a matrix as they lie: the runs that begin at pixels 0, KW, 2·KW �
 so on. So nothing is copied for the products, whose results interleave likewise. What they find where two rows meet is left out.
 Where BLAS has kernels for small products, the line is cut into stacks of runs that are as high as these take.
 
-It rounds less than F(4×4, 3×3): up to 1e-5 of the output's standard deviation, where a plain sum makes 1e-6.
+It rounds less than F(4×4, 3×3): up to 7e-6 of the output's standard deviation, where a plain sum makes 2e-6.
 """
 
 from __future__ import annotations
