@@ -19,9 +19,9 @@ from .elementwise import LONG, copy, ones, repeated, rows_in_one
 from .special import keep_positive_into
 from .threads import aligned, even, for_each, scratch
 
-BLOCK = 1 << 19
+BLOCK = 1 << 18
 """The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
-LARGE = 1 << 20
+LARGE = 1 << 19
 """The numbers from which there is more than one block."""
 SUMMED = 1 << 11
 """The numbers in a row for the sums."""
