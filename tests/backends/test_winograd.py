@@ -56,7 +56,7 @@ def test_larger_filters(taps, shape, monkeypatch):
 
 
 def test_filters_without_tiles():
-    """Of two taps, where they save little, and of more than five, where they round too much."""
+    """Of two taps, where they save little, of more than five, and oblong ones."""
     for size in ((2, 2), (6, 6), (3, 5)):
         assert "winograd" not in minigrad.cpu.conv_plan((32, 128, 28, 28), (128, 128, *size))
 

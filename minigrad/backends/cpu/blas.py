@@ -39,6 +39,8 @@ NARROW = 8
 TOGETHER = 32
 """The columns that are copied together where memory is in the order of other dims: few enough for the lines of memory that they
 share with the next rows to stay in the cache."""
+TINY = 10_000
+"""The numbers in a result up to which a long sum is cut, and not the result."""
 FEW = 1 << 15
 """The numbers in a result up to which a long sum pays in tiles."""
 TILE = 1 << 10
@@ -62,11 +64,11 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     few = _few_rows(a, b, out) if multiplications >= LEAST else None
     if few is not None:
         few(a, b, out)
-    elif k >= 8 * max(m, n) and multiplications >= 2 * PART:
-        _sum_of_products(a, b, out)
     elif multiplications < (6 if has_small_kernels(out.dtype) else 2) * PART:
         with one_blas_thread:
             np.matmul(a, b, out=out)
+    elif k >= 8 * max(m, n) and m * n <= TINY:
+        _sum_of_products(a, b, out)
     elif m >= TALL and panels_pay(out.dtype, k, n):
         _by_tiles(a, Panels(b), out)
     else:

@@ -96,7 +96,7 @@ def way_of(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsiz
 
 
 def way_of_weight_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
-    """How to compute the gradient by the weight; it may be twice as heavy, as its parts add to it."""
+    """How to compute the gradient by the weight; it may be twice as heavy, as its parts add to it, where there are many."""
     return _way_of(windows, images, CG, OC, groups, itemsize, WEIGHT_GRAD, _algorithm)
 
 
@@ -135,7 +135,8 @@ def _way_of(
     within = windows.columns.before + windows.columns.after <= EDGES * OW
     if KH > 1 and unit_steps and run >= LONG and images * OH * OW >= WIDE and within and fits:
         return ROWS
-    return WINDOWS if weight <= limits.heavy else PHASES
+    heavy = limits.heavy if images * OH * OW >= WIDE else FORWARD.heavy
+    return WINDOWS if weight <= heavy else PHASES
 
 
 def weights_outweigh(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> bool:

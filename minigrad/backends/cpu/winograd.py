@@ -39,10 +39,11 @@ def powers(number: int) -> np.ndarray:
     return table
 
 
-_ZEROS = [[q for q in POINTS if q != p] for p in POINTS]
-B = np.array([*([*np.poly(zeros)[::-1], 0] for zeros in _ZEROS), np.poly(POINTS)[::-1]])
-"""In each row a polynomial that is 0 at all points but one; all these numbers are exact."""
-SCALE = 1 / np.array([*(np.poly(zeros) @ np.vander([p], 5)[0] for p, zeros in zip(POINTS, _ZEROS)), 1])[:, None]
+_POLYNOMIALS = [np.poly([zero for zero in POINTS if zero != point]) for point in POINTS]
+B = np.array([*([*polynomial[::-1], 0] for polynomial in _POLYNOMIALS), np.poly(POINTS)[::-1]])
+"""In each row the coefficients of a polynomial that is 0 at all points but its own; they are exact in float32."""
+SCALE = 1 / np.array([*map(np.polyval, _POLYNOMIALS, POINTS), 1])[:, None]
+"""For each row of G: one over that polynomial's value at its point."""
 G = powers(3) * SCALE
 A = powers(4).T
 
