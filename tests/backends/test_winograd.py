@@ -63,7 +63,7 @@ def test_filters_without_tiles():
 
 def test_im2col_is_more_exact():
     with minigrad.cpu.conv_algorithm("im2col"):
-        assert 3 * error(SHAPES[4]) < BOUND
+        assert all(error(shape) < BOUND / 3 for shape in (SHAPES[0], SHAPES[4]))
         assert "winograd" not in minigrad.cpu.conv_plan((32, 128, 28, 28), (128, 128, 3, 3), padding=((1, 1), (1, 1)))
     assert minigrad.cpu.get_conv_algorithm() == "auto"
 

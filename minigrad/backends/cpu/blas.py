@@ -6,7 +6,7 @@ many rows as such a kernel takes; one call of ``np.matmul`` multiplies a whole s
 few parts, as each of them packs anew. BLAS's bits depend on where a product is cut: the cuts depend on the shapes alone.
 
 A fully connected layer on a small batch multiplies a few rows by a large weight, and packing that takes several times as long
-as reading it once. These products are cut into tiles of the weight as it lies (``_few_rows``).
+as reading it once. These products are cut into tiles of the weight as it lies, or into few of its rows (``_few_rows``).
 """
 
 from __future__ import annotations

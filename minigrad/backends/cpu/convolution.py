@@ -1,9 +1,9 @@
 """Convolution on the CPU: each of the three kernels goes the way that ``plan.py`` chooses.
 
-All memory is channels last. A 1×1 convolution is a matrix product of what is there; a 3×3 one with stride 1 goes by Winograd's
-tiles where these pay (``winograd.py``, ``winograd_1d.py``); all others are products of columns (``columns.py``). The gradient
-by the input is itself a convolution: with stride 1 of the output's gradient with the turned weights, with a larger stride one
-for every phase of the stride, with the taps that meet it; so nothing is scattered.
+All memory is channels last. A 1×1 convolution is a matrix product of what is there; one of 3×3 to 5×5 with stride 1 goes by
+Winograd's tiles where these pay (``winograd.py``, ``winograd_1d.py``); all others are products of columns (``columns.py``). The
+gradient by the input is itself a convolution: with stride 1 of the output's gradient with the turned weights, with a larger
+stride one for every phase of the stride, with the taps that meet it; so nothing is scattered.
 """
 
 from __future__ import annotations
