@@ -31,7 +31,7 @@ from .threads import for_each, scratch, sum_in_slices
 from .windows import Block, Windows, blocks
 from .winograd import A, B, G
 
-PART = 1 << 22
+PART = 1 << 23
 """The bytes of a part's transformed rows, on both sides."""
 LONG = 256
 """The runs from which their sum is worth a product."""
