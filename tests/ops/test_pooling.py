@@ -5,6 +5,9 @@ import pytest
 
 import minigrad
 from minigrad import autograd
+from minigrad.backends import backend_of
+from minigrad.backends.cpu import pooling
+from minigrad.backends.generic.pooling import PoolingKernels
 from minigrad.nn import functional as F
 from minigrad.testing import gradcheck
 
@@ -89,3 +92,26 @@ def test_windows_too_wide_for_a_byte():
     assert values.shape == (1, 2, 2, 2)
     assert (x.flatten(2).gather(2, places.flatten(2)) == values.flatten(2)).all()
     assert (F.adaptive_max_pool2d(x, 1) == x.amax((2, 3), keepdim=True)).all()
+
+
+@pytest.mark.parametrize("limits", [{"LARGE": 1, "BLOCK": 64}, {"BLOCK": 64}], ids=["threads", "one thread"])
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+        ((3, 3), (2, 2), ((1, 0), (0, 1)), (1, 1)),
+        ((3, 2), (1, 3), ((3, 1), (2, 2)), (2, 3)),
+        ((4, 1), (3, 1), ((2, 3), (0, 2)), (1, 1)),
+    ],
+)
+def test_the_first_of_the_largest_in_blocks_of_any_size(monkeypatch, limits, geometry):
+    """With values of which many are equal, and rows and columns of padding at the edges of blocks."""
+    for name, number in limits.items():
+        monkeypatch.setattr(pooling, name, number)
+    x = np.random.default_rng(0).integers(-2, 2, (3, 2, 9, 8)).astype("float32")
+    backend = backend_of(x)
+    values, numbers = backend.max_pool2d(x, *geometry)
+    expected, first = PoolingKernels.max_pool2d(backend, x, *geometry)
+    np.testing.assert_array_equal(values, expected)
+    np.testing.assert_array_equal(numbers, first)
+    np.testing.assert_array_equal(backend.max_pool2d(x, *geometry, numbered=False)[0], expected)

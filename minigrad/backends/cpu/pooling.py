@@ -1,6 +1,7 @@
 """Pooling on the CPU: taps of all windows of a block at once, in long loops over memory that has channels last.
 
-The largest element is sought along the rows of windows first, and then among a window's rows: KH + KW taps instead of KH·KW.
+The largest element is sought down the columns of windows first, where whole rows of the image are compared as they lie, and
+then along the rows: KH + KW taps instead of KH·KW. Its number is found by looking which taps equal it.
 Gradients are made image by image, each image's in one part: those of averages tap by tap; those of largest elements, which go
 to places that differ from window to window, by the product of a sparse column, SciPy's loop for "add at places". NumPy's own
 (``np.add.at``, ``np.bincount``) take five times as long.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,12 @@ from .windows import (
     channels_first,
     channels_last,
     each_tap,
+    fill_around,
     from_planes,
     images_together,
+    meeting,
     one_buffer,
     planes_size,
-    reached,
     read,
     runs_of,
     view_of_planes,
@@ -41,8 +43,8 @@ from .windows import (
     windows_over,
 )
 
-LARGE = 3 << 18
-"""The numbers of the output, or half of the input's, from which threads pay."""
+LARGE = 1 << 20
+"""The numbers of the output, or half of the input's, from which threads pay; below, blocks that the cache holds are faster."""
 
 
 class CPUPoolingKernels(PoolingKernels):
@@ -55,21 +57,16 @@ class CPUPoolingKernels(PoolingKernels):
         windows = windows_over(x.shape[1:3], kernel_size, stride, padding, dilation)
         y = np.empty((len(x), *windows.output_size, x.shape[3]), x.dtype)
         numbers = np.empty(y.shape, tap_dtype(kernel_size)) if numbered else None
-        cuts = _cuts(x, y)
-        comparable = np.ones(len(cuts), np.bool_)
+        least = []
 
-        def part(i: int) -> None:
-            block = cuts[i]
-            planes = reached(x, windows, block, -np.inf, one_buffer(planes_size(x, windows, block), x.dtype))
+        def part(block: Block) -> None:
             here = y[block.images, block.rows]
-            if numbers is None:
-                _largest(planes, windows, here)
-            else:
-                _find_largest(planes, windows, here, numbers[block.images, block.rows])
-                comparable[i] = here.min() > -np.inf  # it is nan if any is
+            _find_largest(x, windows, block, here, None if numbers is None else numbers[block.images, block.rows])
+            if numbers is not None:
+                least.append(here.min())  # it is nan if any is
 
-        for_each(len(cuts), part, blas=False)
-        if not comparable.all():
+        _for_each_block(x, y, part)
+        if not all(number > -np.inf for number in least):
             return super().max_pool2d(given, kernel_size, stride, padding, dilation)
         return channels_first(y.astype(dtype, copy=False)), None if numbers is None else channels_first(numbers)
 
@@ -126,10 +123,8 @@ class CPUPoolingKernels(PoolingKernels):
         source = channels_last(wide(x))
         windows = windows_over(source.shape[1:3], kernel_size, stride, padding, (1, 1))
         y = np.empty((len(source), *windows.output_size, source.shape[3]), source.dtype)
-        cuts = _cuts(source, y)
 
-        def part(i: int) -> None:
-            block = cuts[i]
+        def part(block: Block) -> None:
             total = y[block.images, block.rows]
             found = read(source, windows, block, 0, one_buffer(planes_size(source, windows, block), source.dtype))
             for k, tap in enumerate(each_tap(found)):
@@ -139,7 +134,7 @@ class CPUPoolingKernels(PoolingKernels):
                     total += tap
             total /= divisor if np.ndim(divisor) == 0 else divisor[block.rows, :, None]
 
-        for_each(len(cuts), part, blas=False)
+        _for_each_block(source, y, part)
         return channels_first(y.astype(x.dtype, copy=False))
 
     def avg_pool2d_grad(
@@ -165,14 +160,19 @@ class CPUPoolingKernels(PoolingKernels):
         return channels_first(from_planes(input_shape, windows, dy.dtype, planes_of, together).astype(grad.dtype, copy=False))
 
 
-def _cuts(x: np.ndarray, y: np.ndarray) -> tuple[Block, ...]:
-    """The parts in which an output (N, OH, OW, C) is computed: of (N, H, W, C), of which it may be a small part."""
+def _for_each_block(x: np.ndarray, y: np.ndarray, part: Callable[[Block], None]) -> None:
+    """Call with all blocks of the windows of an output (N, OH, OW, C), of (N, H, W, C), of which it may be a small part."""
     if not y.size:
-        return ()
-    if max(y.size, x.size // 2) < LARGE:
-        return (Block(slice(0, len(y)), slice(0, y.shape[1])),)
-    row = max(2 * y[:1, :1].nbytes, x.nbytes // (4 * len(y) * y.shape[1]))
-    return blocks(len(y), y.shape[1], row, 2 * BLOCK)
+        return
+    N, OH = y.shape[:2]
+    row = max(2 * y[:1, :1].nbytes, x.nbytes // (N * OH))
+    if max(y.size, x.size // 2) >= LARGE:
+        cuts = blocks(N, OH, row, 8 * BLOCK)
+        for_each(len(cuts), lambda i: part(cuts[i]), blas=False)
+        return
+    together = max(1, BLOCK // (row * OH))
+    for i in range(0, N, together):
+        part(Block(slice(i, min(i + together, N)), slice(0, OH)))
 
 
 @functools.lru_cache(1024)
@@ -217,37 +217,93 @@ class _Places:
         return places.reshape(-1)
 
 
-# --- the largest element, first along the rows of windows and then across them -------------------------------------------
+# --- the largest element, first down the columns of windows and then along the rows ---------------------------------------
 
 
-def _find_largest(planes: np.ndarray, windows: Windows, largest: np.ndarray, number: np.ndarray) -> None:
-    """Of the windows (n, rows, OW) over padded planes (n, h, w, C): their largest elements, and the numbers of these."""
-    rows, columns = windows
-    taps = _along_rows(planes, columns)
-    of_rows, places = np.empty(taps[0].shape, planes.dtype), np.empty(taps[0].shape, number.dtype)
-    _choose(taps, map(number.dtype.type, range(columns.taps)), of_rows, places)
-    here = _rows_of_taps(rows, largest.shape[1])
-    largest, number = (array.reshape(*array.shape[:2], -1) for array in (largest, number))
-    of_taps = (np.add(places[:, row], number.dtype.type(u * columns.taps)) for u, row in enumerate(here))
-    _choose((of_rows[:, row] for row in here), of_taps, largest, number)
+def _find_largest(x: np.ndarray, windows: Windows, block: Block, largest: np.ndarray, number: np.ndarray | None) -> None:
+    """Write the largest elements of a block of windows (n, rows, OW, C), and their numbers if these are wanted."""
+    down = _Columns(x, windows, block)
+    taps = _along_rows(down.largest, windows.columns)
+    largest = largest.reshape(taps[0].shape)
+    _maximum(taps, largest)
+    if number is None:
+        return
+    rows = down.rows(number.dtype)
+    rows *= number.dtype.type(windows.columns.taps)
+    number = number.reshape(largest.shape)
+    other, candidate = np.empty(largest.shape, np.bool_), np.empty_like(number)
+    for v, (tap, row) in enumerate(zip(taps, _along_rows(rows, windows.columns))):
+        here = candidate if v else number
+        np.not_equal(tap, largest, out=other)
+        np.multiply(other.view(np.uint8), number.dtype.type(np.iinfo(number.dtype).max - v), out=here)
+        np.maximum(here, row, out=here)
+        if v:
+            np.add(here, number.dtype.type(v), out=here)
+            np.minimum(number, here, out=number)
 
 
-def _largest(planes: np.ndarray, windows: Windows, largest: np.ndarray) -> None:
-    """Their largest elements only: across the rows first, where nothing needs to be copied."""
-    rows, columns = windows
-    of_columns = functools.reduce(np.maximum, [planes[:, row] for row in _rows_of_taps(rows, largest.shape[1])])
-    taps = _along_rows(np.ascontiguousarray(of_columns), columns)
-    largest = largest.reshape(*largest.shape[:2], -1)
-    if len(taps) == 1:
-        np.copyto(largest, taps[0])
-    else:
-        np.maximum(functools.reduce(np.maximum, taps[:-1]), taps[-1], out=largest)
+class _Columns:
+    """The largest elements down the columns of a block of windows over ``x`` (N, H, W, C), which is read where it lies.
+
+    In these columns padding counts for nothing; there may be columns of padding, which hold -inf.
+    """
+
+    def __init__(self, x: np.ndarray, windows: Windows, block: Block):
+        rows, columns = windows
+        N, H, W, C = x.shape
+        height = block.rows.stop - block.rows.start
+        (_, of_image), (_, inside) = meeting((H, W), (0, H), columns.span(0, columns.windows))
+        lines = x.reshape(N, H, W * C)[block.images, :, of_image.start * C : of_image.stop * C]
+        first = block.rows.start * rows.stride - rows.before
+        starts = range(first, first + rows.taps * rows.dilation, rows.dilation)
+        self.taps = [_on_image(lines, start, rows.stride, height) for start in starts]
+        """For every tap: which rows of windows have it on the image, and its elements (n, rows, ·)."""
+        left, right = columns.span(0, columns.windows)
+        self.largest = np.empty((len(lines), height, right - left, C), x.dtype)
+        """(n, rows, w, C)."""
+        self.inside = slice(inside.start * C, inside.stop * C)
+        fill_around(self.largest, (slice(0, height), inside), -np.inf)
+        result = self._on_image(self.largest)
+        whole = [tap for here, tap in self.taps if tap.shape[1] == height]
+        if whole:
+            _maximum(whole, result)
+        else:
+            result[...] = -np.inf
+        for here, tap in self.taps:
+            if tap.shape[1] < height:
+                np.maximum(result[:, here], tap, out=result[:, here])
+
+    def rows(self, dtype: Any) -> np.ndarray:
+        """In which of the windows' rows the first of the largest elements lie, (n, rows, w, C)."""
+        found = np.zeros(self.largest.shape, dtype)
+        largest, number = self._on_image(self.largest), self._on_image(found)
+        beyond, other = np.ones(largest.shape, np.bool_), np.empty(largest.shape, np.bool_)
+        for here, tap in self.taps[:-1]:
+            np.not_equal(tap, largest[:, here], out=other[:, here])
+            np.logical_and(beyond[:, here], other[:, here], out=beyond[:, here])
+            np.add(number, beyond.view(np.uint8), out=number)
+        return found
+
+    def _on_image(self, planes: np.ndarray) -> np.ndarray:
+        return planes.reshape(*planes.shape[:2], -1)[:, :, self.inside]
 
 
-def _rows_of_taps(rows: Axis, height: int) -> list[slice]:
-    """For every tap along a column, the rows of so many windows."""
-    starts = range(0, rows.taps * rows.dilation, rows.dilation)
-    return [slice(start, start + (height - 1) * rows.stride + 1, rows.stride) for start in starts]
+def _on_image(lines: np.ndarray, first: int, step: int, height: int) -> tuple[slice, np.ndarray]:
+    """Of so many rows, ``first``, ``first + step`` …: which of them the lines (n, H, ·) have, and these."""
+    H = lines.shape[1]
+    start, stop = (min(max(0, -((first - end) // step)), height) for end in (0, H))
+    if start == stop:
+        return slice(0, 0), lines[:, :0]
+    return slice(start, stop), lines[:, first + start * step : first + (stop - 1) * step + 1 : step]
+
+
+def _maximum(arrays: list[np.ndarray], out: np.ndarray) -> None:
+    if len(arrays) == 1:
+        out[...] = arrays[0]
+        return
+    np.maximum(arrays[0], arrays[1], out=out)
+    for array in arrays[2:]:
+        np.maximum(out, array, out=out)
 
 
 def _along_rows(planes: np.ndarray, columns: Axis) -> list[np.ndarray]:
@@ -264,21 +320,3 @@ def _along_rows(planes: np.ndarray, columns: Axis) -> list[np.ndarray]:
     for copy, start in zip(copies, starts):
         np.copyto(as_runs(copy, C).reshape(n, h, -1), pixels[:, :, start : start + reach : columns.stride])
     return list(copies)
-
-
-def _choose(taps: Iterable[np.ndarray], numbers: Iterable[Any], largest: np.ndarray, number: np.ndarray) -> None:
-    """Write the largest of arrays of one shape to ``largest``, and the (increasing) number of the first such to ``number``."""
-    greater = np.empty(largest.shape, np.bool_)
-    candidate = np.empty(largest.shape, number.dtype)
-    before: Any = None
-    for k, (tap, of_tap) in enumerate(zip(taps, numbers)):
-        if k == 0:
-            before = tap
-            number[...] = of_tap
-            continue
-        np.greater(tap, before, out=greater)
-        np.multiply(greater.view(np.uint8), of_tap, out=candidate)
-        np.maximum(number, candidate, out=number)  # numbers increase: this does what a copy under a mask does, but faster
-        before = np.maximum(before, tap, out=largest)
-    if before is not largest:
-        largest[...] = before
