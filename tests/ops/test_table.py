@@ -109,7 +109,7 @@ def small_parts(monkeypatch):
     limits = {
         "elementwise": {"LARGE": 1, "BLOCK": 8, "SUMMED": 1, "WIDTH": 4, "LONG": 8},
         "special": {"LARGE": 1},
-        "pooling": {"LARGE": 1, "BLOCK": 64},
+        "pooling": {"LARGE": 1, "BLOCK": 64, "TOGETHER": 64},
         "normalization": {"BLOCK": 16},
         "windows": {"BLOCK": 64},
         "linear": {"TINY": 16, "PART": 16},
