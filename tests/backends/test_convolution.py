@@ -121,6 +121,8 @@ NAMED = {
     "depthwise with a stride": ((2, 8, 9, 7), (8, 1, 3, 3), ((2, 1), ((1, 0), (2, 1)), (1, 2), 8)),
     "depthwise, two filters each": ((2, 4, 9, 7), (8, 1, 3, 3), ((2, 2), ((1, 1), (1, 1)), ONE, 4)),
     "groups": ((2, 8, 9, 7), (12, 2, 3, 3), (ONE, ((1, 1), (1, 1)), ONE, 4)),
+    "groups with a stride": ((3, 8, 9, 7), (12, 2, 3, 2), ((2, 3), ((1, 0), (2, 1)), ONE, 4)),
+    "groups with a stride, of pixels that no tap meets": ((2, 6, 7, 8), (9, 2, 2, 2), ((3, 3), NO_PADDING, (2, 1), 3)),
     "same, of an even kernel": ((2, 3, 5, 6), (4, 3, 4, 2), (ONE, ((1, 2), (0, 1)), ONE, 1)),
     "stride larger than the kernel": ((2, 3, 11, 12), (4, 3, 2, 2), ((3, 4), NO_PADDING, ONE, 1)),
     "more padding than kernel": ((2, 3, 4, 4), (4, 3, 2, 2), (ONE, ((4, 3), (3, 5)), ONE, 1)),

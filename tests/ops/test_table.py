@@ -114,7 +114,7 @@ def small_parts(monkeypatch):
         "windows": {"BLOCK": 64},
         "linear": {"TINY": 16, "PART": 16},
         "indexing": {"_CHUNK": 8},
-        **{name: {"PART": 64} for name in ("columns", "kernel_rows", "flat_weights", "banded")},
+        **{name: {"PART": 64} for name in ("columns", "groups", "kernel_rows", "flat_weights", "banded")},
     }
     for name, numbers in limits.items():
         module = importlib.import_module(f"minigrad.backends.cpu.{name}")

@@ -364,17 +364,17 @@ def _divisor(size: int) -> int:
     return next((side for side in (PANEL, PANEL // 2) if size % side == 0), size)
 
 
-def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def sums_of_products(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """``aᵀ @ b`` for stacks of matrices (…, k, m) and (…, k, n), with the sum in pieces for BLAS's small kernels."""
     k, m = a.shape[-2:]
     n = b.shape[-1]
     length = SMALL // (m * n)
     if not has_small_kernels(a.dtype) or length >= k or length < 24:
-        return np.matmul(a.swapaxes(-2, -1), b)
+        return np.matmul(a.swapaxes(-2, -1), b, out=out)
     pieces = -(-k // length)
     length = k // pieces
     left, right = (x[..., : pieces * length, :].reshape(*x.shape[:-2], pieces, length, x.shape[-1]) for x in (a, b))
-    total = np.add.reduce(np.matmul(left.swapaxes(-2, -1), right), axis=-3)
+    total = np.add.reduce(np.matmul(left.swapaxes(-2, -1), right), axis=-3, out=out)
     if pieces * length < k:
         rest = slice(pieces * length, k)
         total += np.matmul(a[..., rest, :].swapaxes(-2, -1), b[..., rest, :])

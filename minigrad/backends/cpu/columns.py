@@ -16,29 +16,25 @@ from typing import Any
 
 import numpy as np
 
-from .blas import Panels, has_small_kernels, product, sum_of_tiles, sums_of_products
-from .elementwise import add_to_rows, contiguous, copy
+from .blas import Panels, has_small_kernels, product, sum_of_tiles
+from .elementwise import add_to_rows, contiguous
 from .kernel_rows import correlate_by_rows, weight_grad_by_rows
-from .plan import DEPTHWISE, GROUPS, PART, ROWS, WINDOWS, joined_pixels, pixels_of_way
+from .plan import DEPTHWISE, PART, ROWS, WINDOWS, pixels_of_way
 from .threads import for_each, scratch, sum_in_slices
-from .windows import Block, Windows, around, as_runs, blocks, each_tap, fill_around, meeting, padded, view, view_of_runs
+from .windows import Block, Windows, as_runs, blocks, each_tap, padded, view, view_of_runs
 
 GROUP = 1 << 23
 """The bytes of the columns that are laid out before a product, where the weights are heavy."""
-JOINED = 16
-"""The channels up to which groups are joined."""
 
 
-def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups: int, way: str, y: np.ndarray) -> None:
+def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, way: str, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
-    if way == GROUPS:
-        return _by_groups(x, w, bias, windows, groups, y)
     x, windows = (contiguous(x), windows) if way == ROWS else padded(x, windows)
     O = len(w)  # noqa: E741
     if way in (ROWS, WINDOWS):
         pixels = pixels_of_way(way, windows, x.shape[3], O, has_small_kernels(x.dtype))
         if pixels > 1:
-            w, windows, y = _wider(w, pixels, windows), _joined(windows, pixels), _pixels_as_channels(y, pixels)
+            w, windows, y = _wider(w, pixels, windows), joined(windows, pixels), _pixels_as_channels(y, pixels)
             bias = None if bias is None else np.tile(bias, pixels)
         by = correlate_by_rows if way == ROWS else _by_windows
         by(x, w.transpose(2, 3, 1, 0), bias, windows, y)
@@ -50,18 +46,16 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, bias: Any, groups:
         _by_phases(x, contiguous(w.transpose(0, 2, 3, 1)).reshape(O, -1).T, bias, windows, y)
 
 
-def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, groups: int, way: str) -> np.ndarray:
+def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, way: str) -> np.ndarray:
     """The gradient by the weight, (O, C/G, KH, KW), from (N, H, W, C) and (N, OH, OW, O)."""
     if way == ROWS:
         return _as_weight(weight_grad_by_rows(contiguous(x), dy, windows), windows.kernel_size)
-    if way == GROUPS:
-        return _weight_grad_by_groups(x, dy, windows, groups)
     x, windows = padded(x, windows)
     if way == WINDOWS:
         pixels = pixels_of_way(way, windows, x.shape[3], dy.shape[3], has_small_kernels(x.dtype))
-        joined = _joined(windows, pixels)
-        dw = _weight_grad_by_windows(x, _pixels_as_channels(dy, pixels), joined)
-        return _narrower(_as_weight(dw, joined.kernel_size), pixels, windows)
+        wide = joined(windows, pixels)
+        dw = _weight_grad_by_windows(x, _pixels_as_channels(dy, pixels), wide)
+        return _narrower(_as_weight(dw, wide.kernel_size), pixels, windows)
     if way == DEPTHWISE:
         dw = _weight_grad_depthwise(x, dy, windows)
     else:
@@ -77,7 +71,7 @@ def _as_weight(dw: np.ndarray, kernel_size: tuple[int, int]) -> np.ndarray:
 # --- joined pixels ------------------------------------------------------------------------------------------------------
 
 
-def _joined(windows: Windows, pixels: int) -> Windows:
+def joined(windows: Windows, pixels: int) -> Windows:
     """The windows that are as wide as those of so many neighbouring pixels together."""
     rows, columns = windows
     taps = columns.taps + (pixels - 1) * columns.stride
@@ -112,7 +106,7 @@ def _narrower(dw: np.ndarray, pixels: int, windows: Windows) -> np.ndarray:
 # --- whole windows ------------------------------------------------------------------------------------------------------
 
 
-def _lay_out(x: np.ndarray, windows: Windows, block: Block, matrix: np.ndarray) -> None:
+def lay_out(x: np.ndarray, windows: Windows, block: Block, matrix: np.ndarray) -> None:
     """The windows of a block as rows of a matrix (n·rows·OW, KH·KW·C)."""
     if windows.columns.dilation > 1:
         found, places = view(x, windows, block), matrix
@@ -142,7 +136,7 @@ def _by_windows(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np
         rows = _count(windows, block)
         (matrix,) = scratch(rows * K, dtype=x.dtype)
         matrix = matrix.reshape(rows, K)
-        _lay_out(x, windows, block, matrix)
+        lay_out(x, windows, block, matrix)
         here = y[block.images, block.rows].reshape(rows, O)
         panels.multiply(matrix[None], here[None])
         if bias is not None:
@@ -156,16 +150,15 @@ def _weight_grad_by_windows(x: np.ndarray, dy: np.ndarray, windows: Windows) -> 
     K = _row_length(x, windows)
     cuts = blocks(N, OH, OW * K * x.itemsize, PART)
 
-    def add(i: int, total: np.ndarray) -> None:
+    def write(i: int, out: np.ndarray) -> None:
         block = cuts[i]
         rows = _count(windows, block)
-        matrix, term = scratch(rows * K, O * K, dtype=x.dtype)
-        matrix, term = matrix.reshape(rows, K), term.reshape(O, K)
-        _lay_out(x, windows, block, matrix)
-        sum_of_tiles(dy[block.images, block.rows].reshape(rows, O).T, matrix, term)
-        np.add(total, term, out=total)
+        (matrix,) = scratch(rows * K, dtype=x.dtype)
+        matrix = matrix.reshape(rows, K)
+        lay_out(x, windows, block, matrix)
+        sum_of_tiles(dy[block.images, block.rows].reshape(rows, O).T, matrix, out)
 
-    return sum_in_slices(len(cuts), add, (O, K), dy.dtype)
+    return sum_in_slices(len(cuts), write, (O, K), dy.dtype)
 
 
 # --- the windows of many images, then one product -----------------------------------------------------------------------
@@ -189,7 +182,7 @@ def _lay_out_group(x: np.ndarray, windows: Windows, cuts: tuple[Block, ...], mat
     places = matrix.reshape(len(x), OH, OW, -1)
 
     def part(i: int) -> None:
-        _lay_out(x, windows, cuts[i], places[cuts[i].images, cuts[i].rows])
+        lay_out(x, windows, cuts[i], places[cuts[i].images, cuts[i].rows])
 
     for_each(len(cuts), part)
 
@@ -216,152 +209,19 @@ def _weight_grad_by_phases(x: np.ndarray, dy: np.ndarray, windows: Windows) -> n
     return dw
 
 
-# --- groups -------------------------------------------------------------------------------------------------------------
-
-
-def _by_groups(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups: int, y: np.ndarray) -> None:
-    """The windows of a group in memory of their own, many groups in a part; narrow groups several as one."""
-    O, CG = w.shape[:2]  # noqa: E741
-    together = joined(windows, groups, CG, O // groups)
-    if together > 1:
-        w, groups = _block_diagonal(w, groups, together), groups // together
-    pixels = joined_pixels(windows, O // groups)
-    weights = w.reshape(groups, -1, *w.shape[1:])
-    weights = np.stack([_wider(weight, pixels, windows) for weight in weights]) if pixels > 1 else weights
-    inputs, windows = _padded_by_group(x, windows, groups)
-    windows = _joined(windows, pixels)
-    outputs = np.empty((groups, len(x), *windows.output_size, weights.shape[1]), y.dtype)
-    matrices = contiguous(weights.transpose(0, 3, 4, 2, 1)).reshape(groups, -1, weights.shape[1])
-    parts = _parts_of_groups(inputs, windows)
-
-    def part(i: int) -> None:
-        here, cuts = parts[i]
-        panels = Panels(matrices[here])
-        for block in cuts:
-            matrix = _columns_of_groups(inputs[here], windows, block)
-            result = outputs[here].reshape(-1, *outputs.shape[2:])[block.images, block.rows]
-            panels.multiply(matrix, result.reshape(*matrix.shape[:2], -1))
-
-    for_each(len(parts), part)
-    copy(
-        as_runs(outputs, O // groups).reshape(groups, *y.shape[:3]).transpose(1, 2, 3, 0),
-        as_runs(y, O // groups).reshape(*y.shape[:3], groups),
-    )
-    if bias is not None:
-        add_to_rows(bias, y)
-
-
-def _weight_grad_by_groups(x: np.ndarray, dy: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
-    O = dy.shape[3]  # noqa: E741
-    together = joined(windows, groups, x.shape[3] // groups, O // groups)
-    groups //= together
-    pixels = joined_pixels(windows, O // groups)
-    inputs, windows = _padded_by_group(x, windows, groups)
-    joined_windows = _joined(windows, pixels)
-    above = _by_group(dy, groups)
-    above = above.reshape(groups, *_pixels_as_channels(above[0], pixels).shape)
-    parts = _parts_of_groups(inputs, joined_windows)
-    dw = np.zeros((groups, above.shape[-1], _row_length(inputs[0], joined_windows)), dy.dtype)
-
-    def part(i: int) -> None:
-        here, cuts = parts[i]
-        for block in cuts:
-            matrix = _columns_of_groups(inputs[here], joined_windows, block)
-            rows = above[here].reshape(-1, *above.shape[2:])[block.images, block.rows].reshape(*matrix.shape[:2], -1)
-            dw[here] += sums_of_products(rows, matrix)
-
-    for_each(len(parts), part)
-    narrow = [_narrower(_as_weight(of_group, joined_windows.kernel_size), pixels, windows) for of_group in dw]
-    return _diagonal_blocks(np.concatenate(narrow), groups * together, together)
-
-
-def _parts_of_groups(inputs: np.ndarray, windows: Windows) -> list[tuple[slice, tuple[Block, ...]]]:
-    """Groups for a part of the work, and blocks of the images of all of them: one where they fit into the cache together."""
-    groups, N = inputs.shape[:2]
-    OH, OW = windows.output_size
-    row_bytes = OW * _row_length(inputs[0], windows) * inputs.itemsize
-    together = max(1, min(-(-groups // 4), PART // (N * OH * row_bytes)))
-    found = []
-    for i in range(0, groups, together):
-        here = slice(i, min(i + together, groups))
-        whole = (Block(slice(0, (here.stop - i) * N), slice(0, OH)),)
-        found.append((here, whole if together > 1 else blocks(N, OH, row_bytes, PART)))
-    return found
-
-
-def _columns_of_groups(inputs: np.ndarray, windows: Windows, block: Block) -> np.ndarray:
-    """The windows of a block of some groups (G, N, H, W, C) as matrices (G, rows, KH·KW·C) in scratch memory."""
-    planes = inputs.reshape(-1, *inputs.shape[2:])
-    rows = _count(windows, block)
-    (matrix,) = scratch(rows * _row_length(planes, windows), dtype=inputs.dtype)
-    matrix = matrix.reshape(len(inputs), rows // len(inputs), -1)
-    _lay_out(planes, windows, block, matrix)
-    return matrix
-
-
-def _padded_by_group(x: np.ndarray, windows: Windows, groups: int) -> tuple[np.ndarray, Windows]:
-    """What ``windows.padded`` makes, for each group by itself, (G, N, ·, ·, C/G), in one copy."""
-    x = contiguous(x)
-    if not windows.is_padded():
-        return _by_group(x, groups), windows
-    N, H, W, C = x.shape
-    rows, columns, within = around(windows)
-    of_image, inside = meeting((H, W), rows, columns)
-    planes = np.empty((groups, N, rows[1] - rows[0], columns[1] - columns[0], C // groups), x.dtype)
-    _copy_by_group(x, of_image, planes, inside)
-    fill_around(planes, inside, 0)
-    return planes, within
-
-
-def _by_group(x: np.ndarray, groups: int) -> np.ndarray:
-    """(N, H, W, C) -> (G, N, H, W, C/G): a copy."""
-    N, H, W, C = x.shape
-    result = np.empty((groups, N, H, W, C // groups), x.dtype)
-    _copy_by_group(x, (slice(None), slice(None)), result, (slice(None), slice(None)))
-    return result
-
-
-def _copy_by_group(x: np.ndarray, of_image: tuple[slice, slice], planes: np.ndarray, inside: tuple[slice, slice]) -> None:
-    """Some rows and columns of (N, H, W, C) to some of (G, N, ·, ·, C/G)."""
-    groups, *_, run = planes.shape
-    source = as_runs(x, run).reshape(*x.shape[:3], groups)[:, *of_image]
-    copy(source.transpose(3, 0, 1, 2), as_runs(planes, run).reshape(planes.shape[:4])[..., *inside])
-
-
-def joined(windows: Windows, groups: int, CG: int, OG: int) -> int:
-    """How many groups are computed as one, whose weights between them are zero: where joining pixels does not help."""
-    if joined_pixels(windows, OG) > 1:
-        return 1
-    return max(n for n in range(1, groups + 1) if groups % n == 0 and (n == 1 or n * max(CG, OG) <= JOINED))
-
-
-def _block_diagonal(w: np.ndarray, groups: int, together: int) -> np.ndarray:
-    """(O, C/G, KH, KW) -> (O, together · C/G, KH, KW)."""
-    O, CG, KH, KW = w.shape  # noqa: E741
-    result = np.zeros((groups // together, together, O // groups, together, CG, KH, KW), w.dtype)
-    blocks = w.reshape(groups // together, together, O // groups, CG, KH, KW)
-    for i in range(together):
-        result[:, i, :, i] = blocks[:, i]
-    return result.reshape(O, together * CG, KH, KW)
-
-
-def _diagonal_blocks(dw: np.ndarray, groups: int, together: int) -> np.ndarray:
-    """The transpose of ``_block_diagonal``: (O, together · C/G, KH, KW) -> (O, C/G, KH, KW)."""
-    O, C, KH, KW = dw.shape  # noqa: E741
-    parts = dw.reshape(groups // together, together, O // groups, together, C // together, KH, KW)
-    return np.stack([parts[:, i, :, i] for i in range(together)], axis=1).reshape(O, -1, KH, KW)
+# --- depthwise ----------------------------------------------------------------------------------------------------------
 
 
 def _weight_grad_depthwise(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
     N, OH, OW, C = dy.shape
     cuts = blocks(N, OH, 2 * OW * C * x.itemsize, PART)
 
-    def add(i: int, total: np.ndarray) -> None:
+    def write(i: int, out: np.ndarray) -> None:
         block = cuts[i]
         for k, tap in enumerate(each_tap(view(x, windows, block))):
-            total[k] += np.einsum("nhwc,nhwc->c", tap, dy[block.images, block.rows])
+            np.einsum("nhwc,nhwc->c", tap, dy[block.images, block.rows], out=out[k])
 
-    return sum_in_slices(len(cuts), add, (windows.rows.taps * windows.columns.taps, C), dy.dtype).T
+    return sum_in_slices(len(cuts), write, (windows.rows.taps * windows.columns.taps, C), dy.dtype).T
 
 
 def _depthwise(x: np.ndarray, filters: np.ndarray, bias: Any, windows: Windows, y: np.ndarray) -> None:

@@ -1,9 +1,9 @@
 """Convolution on the CPU: each of the three kernels goes the way that ``plan.py`` chooses.
 
 All memory is channels last. A 1×1 convolution is a matrix product of what is there; one of 3×3 to 5×5 with stride 1 goes by
-Winograd's tiles where these pay (``winograd.py``, ``winograd_1d.py``); all others are products of columns (``columns.py``). The
-gradient by the input is itself a convolution: with stride 1 of the output's gradient with the turned weights, with a larger
-stride one for every phase of the stride, with the taps that meet it; so nothing is scattered.
+Winograd's tiles where these pay (``winograd.py``, ``winograd_1d.py``); all others are products of columns (``columns.py``,
+``groups.py``). The gradient by the input is itself a convolution: with stride 1 of the output's gradient with the turned weights,
+with a larger stride one for every phase of the stride, with the taps that meet it, or one for all; so nothing is scattered.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..generic.windows import Padding, Pair
 from . import banded, columns, flat_weights, plan, winograd, winograd_1d
+from . import groups as grouped
 from .blas import product
 from .elementwise import add_to_rows, contiguous, copy
 from .threads import aligned
@@ -69,10 +70,12 @@ class CPUConvolutionKernels:
             winograd.weight_grad(x, dy, (padding[0][0], padding[1][0]), dw)
         elif way == plan.FLAT:
             flat_weights.weight_grad(x, dy, windows, dw)
+        elif way == plan.GROUPS:
+            grouped.weight_grad(x, dy, windows, groups, dw)
         elif way == plan.WINOGRAD_1D:
             dw[...] = winograd_1d.weight_grad(x, dy, windows)
         else:
-            dw[...] = columns.weight_grad(x, windows, dy, groups, way)
+            dw[...] = columns.weight_grad(x, windows, dy, way)
         return dw.astype(grad.dtype, copy=False)
 
 
@@ -94,7 +97,10 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
         kernels = winograd_1d if way == plan.WINOGRAD_1D else flat_weights
         kernels.correlate(x, w, bias, windows, y)
         return y
-    columns.correlate(x, windows, w, bias, groups, way, y)
+    if way == plan.GROUPS:
+        grouped.correlate(x, w, bias, windows, groups, y)
+    else:
+        columns.correlate(x, windows, w, bias, way, y)
     return y
 
 
@@ -111,6 +117,8 @@ def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> 
         if way == plan.WINOGRAD:
             return winograd.correlate(dy, w, None, (back.rows.before, back.columns.before), size, True)
         return correlate(dy, _turned(w, groups), None, back, groups)
+    if way == plan.GROUPS:
+        return grouped.input_grad(contiguous(dy), w, windows, groups)
     turned = _turned(w, groups)
     dx = aligned((len(dy), *size, CG * groups), dy.dtype)
     phases = list(plan.phases(windows))

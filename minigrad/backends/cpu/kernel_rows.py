@@ -48,20 +48,18 @@ def weight_grad_by_rows(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.n
     K = KW * x.shape[3]
     cuts = blocks(N, OH, OW * K * x.itemsize, PART)
 
-    def add(i: int, total: np.ndarray) -> None:
+    def write(i: int, out: np.ndarray) -> None:
         block = cuts[i]
         above = dy[block.images, block.rows]
         above = above.reshape(len(above), -1, O)
-        buffer, term = scratch(_runs_size(x, windows, block), K * O, dtype=x.dtype)
-        term = term.reshape(O, K)
+        (buffer,) = scratch(_runs_size(x, windows, block), dtype=x.dtype)
         for u, matrices in enumerate(_runs(x, windows, block, buffer)):
             if len(above) == 1:
-                sum_of_tiles(above[0].T, matrices[0], term)
+                sum_of_tiles(above[0].T, matrices[0], out[u])
             else:
-                np.add.reduce(sums_of_products(above, matrices), axis=0, out=term)
-            np.add(total[u], term, out=total[u])
+                np.add.reduce(sums_of_products(above, matrices), axis=0, out=out[u])
 
-    total = sum_in_slices(len(cuts), add, (KH, O, K), dy.dtype)
+    total = sum_in_slices(len(cuts), write, (KH, O, K), dy.dtype)
     return total.transpose(1, 0, 2).reshape(O, KH * K)
 
 

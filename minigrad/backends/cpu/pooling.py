@@ -39,6 +39,7 @@ from .windows import (
     read,
     runs_of,
     view_of_planes,
+    whole_images,
     wide,
     windows_over,
 )
@@ -180,9 +181,8 @@ def _for_each_block(x: np.ndarray, y: np.ndarray, part: Callable[[Block], None])
         cuts = blocks(N, OH, row, 8 * BLOCK)
         for_each(len(cuts), lambda i: part(cuts[i]), blas=False)
         return
-    together = max(1, BLOCK // (row * OH))
-    for i in range(0, N, together):
-        part(Block(slice(i, min(i + together, N)), slice(0, OH)))
+    for block in whole_images(N, OH, row, BLOCK):
+        part(block)
 
 
 @functools.lru_cache(1024)

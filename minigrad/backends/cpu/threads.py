@@ -137,16 +137,20 @@ def _with_one_blas_thread(kernel: Callable[[], Any]) -> Callable[[], Any]:
     return call
 
 
-def sum_in_slices(parts: int, add: Callable[[int, np.ndarray], None], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """The sum of what ``add(part, total)`` adds: in a fixed number of slices, each one thread's, which are added last."""
+def sum_in_slices(parts: int, write: Callable[[int, np.ndarray], None], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """The sum of what ``write(part, out)`` finds: in a fixed number of slices, each one thread's, which are added last."""
     slices = min(SLICES, parts)
-    sums = np.zeros((slices, *shape), dtype)
+    sums = np.empty((slices, *shape), dtype)
 
-    def add_slice(i: int) -> None:
-        for part in range(i * parts // slices, (i + 1) * parts // slices):
-            add(part, sums[i])
+    def add_up(i: int) -> None:
+        first, *others = range(i * parts // slices, (i + 1) * parts // slices)
+        write(first, sums[i])
+        term = np.empty(shape, dtype) if others else sums[i]
+        for part in others:
+            write(part, term)
+            np.add(sums[i], term, out=sums[i])
 
-    for_each(slices, add_slice)
+    for_each(slices, add_up)
     return np.add.reduce(sums, axis=0)
 
 

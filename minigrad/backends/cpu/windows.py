@@ -107,6 +107,12 @@ def blocks(images: int, rows: int, row_bytes: int, limit: int = BLOCK) -> tuple[
     return tuple(Block(slice(i, min(i + together, images)), slice(0, rows)) for i in range(0, images, together))
 
 
+def whole_images(images: int, rows: int, row_bytes: int, limit: int) -> list[Block]:
+    """All windows in blocks for one thread: as many whole images as the limit allows, one at least."""
+    together = max(1, limit // max(1, rows * row_bytes))
+    return [Block(slice(i, min(i + together, images)), slice(0, rows)) for i in range(0, images, together)]
+
+
 @lru_cache(4096)
 def meeting(size: Pair, rows: Pair, columns: Pair) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Which pixels of an image of that size lie in these rows and columns, and where they lie there."""

@@ -74,16 +74,16 @@ def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
     height = SMALL // (O * KW * C)
     height = height if has_small_kernels(x.dtype) and height >= LONG else None
 
-    def add(i: int, total: np.ndarray) -> None:
+    def write(i: int, out: np.ndarray) -> None:
         stacks = _stacks(cuts[i], pixels, KW, height)
-        v, m, terms = scratch(stacks.size(C), stacks.size(O), stacks.number * KW * total.size, dtype=x.dtype)
+        v, m, terms = scratch(stacks.size(C), stacks.size(O), stacks.number * KW * out.size, dtype=x.dtype)
         _transformed(forth, x, cuts[i], windows.rows.before, windows.columns.before, _lines(v, cuts[i], pixels, C, stacks))
         _transformed(back, dy, cuts[i], 0, 0, _lines(m, cuts[i], pixels, O, stacks))
         terms = terms.reshape(F, stacks.number, KW, O, KW * C)
         np.matmul(stacks.runs(m, O, 1).swapaxes(-2, -1), stacks.runs(v, C, KW), out=terms)
-        np.add(total, np.add.reduce(terms, axis=(1, 2)), out=total)
+        np.add.reduce(terms, axis=(1, 2), out=out)
 
-    total = sum_in_slices(len(cuts), add, (F, O, KW * C), x.dtype)
+    total = sum_in_slices(len(cuts), write, (F, O, KW * C), x.dtype)
     with one_blas_thread:
         return np.matmul(G.T.astype(x.dtype), total.reshape(F, -1)).reshape(3, O, KW, C).transpose(1, 3, 0, 2)
 
