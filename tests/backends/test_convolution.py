@@ -137,12 +137,13 @@ def test_named_geometries(name, layout, dtype):
     check(*NAMED[name], layout, dtype)
 
 
-def test_a_stride_far_beyond_the_image_costs_nothing():
-    x = minigrad.ones(1, 1, 4, 4, requires_grad=True)
-    minigrad.nn.functional.conv2d(x, minigrad.ones(1, 1, 3, 3), stride=10**9).sum().backward()
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_stride_far_beyond_the_image_costs_nothing(groups):
+    x = minigrad.ones(1, 2 * groups, 4, 4, requires_grad=True)
+    minigrad.nn.functional.conv2d(x, minigrad.ones(groups, 2, 3, 3), stride=10**9, groups=groups).sum().backward()
     expected = np.zeros((4, 4))
     expected[:3, :3] = 1
-    np.testing.assert_array_equal(x.grad.numpy()[0, 0], expected)
+    np.testing.assert_array_equal(x.grad.numpy()[0], [expected] * 2 * groups)
 
 
 def test_the_plan_of_an_input_gradient_is_that_of_the_first_phase_there_is():
@@ -180,3 +181,16 @@ def test_gradients_are_adjoint():
     expected = pytest.approx((y * dy).sum(), rel=1e-12)
     assert (x * dx).sum() == expected
     assert (w * dw).sum() == expected
+
+
+def test_pixels_within_a_stride_are_found_at_once_for_few_channels():
+    def way(x, w, **options):
+        return minigrad.cpu.conv_plan(x, w, **options).input_grad
+
+    around = {"stride": (2, 2), "padding": ((1, 1), (1, 1))}
+    assert way((128, 16, 32, 32), (32, 16, 3, 3), **around) == "strides"
+    assert way((8, 64, 56, 56), (128, 64, 3, 3), **around) == "pointwise"  # the phase that the middle tap meets
+    assert way((8, 16, 56, 56), (32, 16, 1, 1), stride=(2, 2)) == "pointwise"  # most weights would be zeros
+    assert way((8, 256, 32, 32), (256, 64, 3, 3), groups=4, **around) == "strides"
+    assert way((8, 16, 32, 32), (32, 4, 1, 1), groups=4, stride=(2, 2)) == "groups"
+    assert way((8, 16, 32, 32), (16, 1, 3, 3), groups=16, **around) == "depthwise"

@@ -2,8 +2,9 @@
 
 All memory is channels last. A 1×1 convolution is a matrix product of what is there; one of 3×3 to 5×5 with stride 1 goes by
 Winograd's tiles where these pay (``winograd.py``, ``winograd_1d.py``); all others are products of columns (``columns.py``,
-``groups.py``). The gradient by the input is itself a convolution: with stride 1 of the output's gradient with the turned weights,
-with a larger stride one for every phase of the stride, with the taps that meet it, or one for all; so nothing is scattered.
+``groups.py``). The gradient by the input is itself a convolution: with stride 1 of the output's gradient with the turned
+weights, with a larger stride one for every phase of the stride, with the taps that meet it, or one for all of them; so nothing
+is scattered.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> 
         if way == plan.WINOGRAD:
             return winograd.correlate(dy, w, None, (back.rows.before, back.columns.before), size, True)
         return correlate(dy, _turned(w, groups), None, back, groups)
-    if way == plan.GROUPS:
-        return grouped.input_grad(contiguous(dy), w, windows, groups)
+    if way == plan.STRIDES:
+        return grouped.input_grad(dy, w, windows, groups)
     turned = _turned(w, groups)
     dx = aligned((len(dy), *size, CG * groups), dy.dtype)
     phases = list(plan.phases(windows))

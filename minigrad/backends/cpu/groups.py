@@ -21,9 +21,9 @@ from ..generic.windows import Pair
 from .blas import Panels, sums_of_products
 from .columns import joined, lay_out
 from .elementwise import add_to_rows, contiguous
-from .plan import ENOUGH, PART, joined_pixels
+from .plan import ENOUGH, PART, joined_pixels, way_back
 from .threads import aligned, for_each, scratch, sum_in_slices
-from .windows import Axis, Block, Windows, as_runs, blocks, fill_around, meeting
+from .windows import Block, Windows, as_runs, blocks, fill_around, meeting
 
 JOINED = 16
 """The channels up to which groups are joined."""
@@ -50,29 +50,31 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
 
 
 def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
-    """The gradient by the input, (N, H, W, C), from (N, OH, OW, O) and (O, C/G, KH, KW), for any stride."""
+    """The gradient by the input, (N, H, W, C), from (N, OH, OW, O) and (O, C/G, KH, KW).
+
+    All pixels within a stride are found at once; some tap must meet one of them.
+    """
     O, CG = w.shape[:2]  # noqa: E741
-    (rows, of_rows), (columns, of_columns) = (_way_back(axis) for axis in windows)
-    strides = windows.rows.stride, windows.columns.stride
-    together = _together(groups, math.prod(strides) * CG, max(CG, O // groups))
+    (rows, of_rows), (columns, of_columns) = (way_back(axis) for axis in windows)
+    pixels, (down, across) = [axis.pixels for axis in windows], (axis.stride for axis in windows)
+    n = math.prod(pixels) * CG
+    together = _together(groups, n, max(CG, O // groups))
     split = _split(w, groups, together)
     G, *_, OG = split.shape
-    weights = np.zeros((G, rows.taps, columns.taps, together, OG, *strides, together, CG), w.dtype)
+    weights = np.zeros((G, rows.taps, columns.taps, together, OG, *pixels, together, CG), w.dtype)
     for (u, row, i), (v, column, j), k in itertools.product(of_rows, of_columns, range(together)):
         weights[:, row, column, k, :, i, j, k] = split[:, u, v, k].swapaxes(1, 2)
     dx = aligned((len(dy), windows.rows.size, windows.columns.size, groups * CG), dy.dtype)
     inputs = _by_group(dx, G)
 
     def write(block: Block, results: np.ndarray) -> None:
-        height = block.rows.stop - block.rows.start
-        found = as_runs(results, together * CG).reshape(G, -1, height, columns.windows, *strides)
-        first, end = block.rows.start * strides[0], block.rows.stop * strides[0]
-        for i, j in itertools.product(*map(range, strides)):
-            here = inputs[block.images, first + i : end : strides[0], j :: strides[1]]
+        first, end = block.rows.start * down, block.rows.stop * down
+        found = as_runs(results, together * CG).reshape(G, -1, block.rows.stop - block.rows.start, columns.windows, *pixels)
+        for i, j in itertools.product(*map(range, pixels)):
+            here = inputs[block.images, first + i : end : down, j::across]
             np.copyto(here, found[:, :, : here.shape[1], : here.shape[2], i, j].transpose(1, 2, 3, 0))
 
-    n = math.prod(strides) * together * CG
-    _multiply(_by_group(contiguous(dy), G), Windows(rows, columns), weights.reshape(G, -1, n), write)
+    _multiply(_by_group(contiguous(dy), G), Windows(rows, columns), weights.reshape(G, -1, n * together), write)
     return dx
 
 
@@ -182,20 +184,3 @@ def _places(weights: np.ndarray, windows: Windows, pixels: int) -> Iterator[tupl
     for j, i in itertools.product(range(pixels), range(weights.shape[3])):
         first = j * windows.columns.stride
         yield weights[:, :, first : first + windows.columns.taps, i, :, j, i], i
-
-
-def _way_back(axis: Axis) -> tuple[Axis, list[tuple[int, int, int]]]:
-    """The windows over an output that lead back to all elements within a stride, one window for each stride.
-
-    Returns:
-        The windows, and which tap of the weight is which tap of these, and for which element: (tap, new tap, element).
-    """
-    found = [
-        (tap, *divmod(element + axis.before - tap * axis.dilation, axis.stride), element)
-        for element, tap in itertools.product(range(axis.stride), range(axis.taps))
-    ]
-    met = [(tap, output, element) for tap, output, beside, element in found if beside == 0]
-    first, last = min(output for _, output, _ in met), max(output for _, output, _ in met)
-    windows = -(-axis.size // axis.stride)
-    back = Axis(axis.windows, last - first + 1, 1, -first, windows + last - axis.windows, 1)
-    return back, [(tap, output - first, element) for tap, output, element in met]

@@ -6,6 +6,7 @@ One limit depends on the processor: whether BLAS packs small products, or has ke
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -37,6 +38,8 @@ DEPTHWISE = "depthwise"
 """A multiplication for every element of the kernel (columns.py)."""
 BANDED = "banded"
 """For the gradient by the input: whole rows of the output's gradient, with banded weights (banded.py)."""
+STRIDES = "strides"
+"""For the gradient by the input with a larger stride than 1: all pixels within a stride at once (groups.py)."""
 
 
 class Limits(NamedTuple):
@@ -86,6 +89,9 @@ FEWER = 0.8
 the time, or less."""
 BAND = 1 << 20
 """The bytes up to which banded weights stay in the cache."""
+NARROWER, DENSE = 128, 0.4
+"""The channels of all pixels within a stride up to which one product is faster than one for each of these pixels, and the share
+of its weights that must not be zeros."""
 
 _algorithm = "auto"
 
@@ -163,11 +169,23 @@ def _way_of_input_grad(
     first = next(phases(windows), None)
     if first is None:  # all windows lie over the padding
         return WINDOWS
+    if strides_pay(windows, CG, OC, groups):
+        return STRIDES
     back, _ = opposite(windows, first)
     way = _way_of(back, images, OC // groups, CG * groups, groups, itemsize, limits, algorithm)
     if way in (WINDOWS, ROWS) and banded_pays(windows, back, way, CG, OC, itemsize, small_kernels):
         return BANDED
     return way
+
+
+def strides_pay(windows: Windows, CG: int, OC: int, groups: int) -> bool:
+    """Whether to compute the gradient by the input for all pixels within a stride at once; some tap must meet one of them."""
+    pixels = math.prod(axis.pixels for axis in windows)
+    depthwise = CG == 1 and groups == OC > 1
+    if pixels == 1 or depthwise or (groups == 1 and pixels * CG > NARROWER):
+        return False
+    weights = pixels * math.prod(way_back(axis)[0].taps for axis in windows)
+    return math.prod(windows.kernel_size) >= DENSE * weights
 
 
 def banded_pays(windows: Windows, back: Windows, way: str, C: int, OC: int, itemsize: int, small_kernels: bool) -> bool:
@@ -228,8 +246,8 @@ def conv_plan(
         itemsize: bytes of a number: 4 for float32, 8 for float64.
 
     Returns:
-        The names of the three ways. An input gradient with a larger stride than 1 is several convolutions, and named after the
-        first.
+        The names of the three ways. An input gradient with a larger stride than 1 is one convolution, ``'strides'``, or
+        several, and named after the first.
 
     >>> import minigrad.cpu
     >>> minigrad.cpu.conv_plan((8, 128, 28, 28), (128, 128, 3, 3), padding=((1, 1), (1, 1)))
@@ -272,6 +290,24 @@ def opposite(windows: Windows, phase: Pair) -> tuple[Windows, tuple[slice, ...]]
         axes.append(Axis(axis.windows, len(found), 1, -back, after, dilation))
         taps.append(slice(axis.taps - 1 - found[-1], axis.taps - found[0], step))
     return Windows(*axes), tuple(taps)
+
+
+@lru_cache(4096)
+def way_back(axis: Axis) -> tuple[Axis, list[tuple[int, int, int]]]:
+    """The windows over an output that lead back to all elements within a stride, one window for each stride.
+
+    Returns:
+        The windows, and which tap of the weight is which tap of these, and for which element: (tap, new tap, element).
+    """
+    found = [
+        (tap, *divmod(element + axis.before - tap * axis.dilation, axis.stride), element)
+        for element, tap in itertools.product(range(axis.pixels), range(axis.taps))
+    ]
+    met = [(tap, output, element) for tap, output, beside, element in found if beside == 0]
+    first, last = min(output for _, output, _ in met), max(output for _, output, _ in met)
+    windows = -(-axis.size // axis.stride)
+    back = Axis(axis.windows, last - first + 1, 1, -first, windows + last - axis.windows, 1)
+    return back, [(tap, output - first, element) for tap, output, element in met]
 
 
 class conv_algorithm:

@@ -50,6 +50,11 @@ class Axis(NamedTuple):
     def windows(self) -> int:
         return count(self.size, self.taps, self.stride, self.before, self.after, self.dilation)
 
+    @property
+    def pixels(self) -> int:
+        """How many elements lie within a stride."""
+        return min(self.stride, self.size)
+
     def span(self, start: int, stop: int) -> tuple[int, int]:
         """From which element up to which windows start to stop reach; there may be no such elements."""
         first = start * self.stride - self.before
