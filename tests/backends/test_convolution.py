@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minigrad.cpu
 from minigrad.backends import backend_for
 from minigrad.backends.base import Backend
-from minigrad.backends.cpu import windows
+from minigrad.backends.cpu import plan, windows
 from minigrad.backends.generic.windows import count
 from tests.floats import FLOATS
 
@@ -194,3 +194,11 @@ def test_pixels_within_a_stride_are_found_at_once_for_few_channels():
     assert way((8, 256, 32, 32), (256, 64, 3, 3), groups=4, **around) == "strides"
     assert way((8, 16, 32, 32), (32, 4, 1, 1), groups=4, stride=(2, 2)) == "groups"
     assert way((8, 16, 32, 32), (16, 1, 3, 3), groups=16, **around) == "depthwise"
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_wide_groups_are_convolutions_by_themselves(monkeypatch, stride):
+    shapes = (8, 384, 28, 28), (384, 192, 3, 3)
+    assert set(minigrad.cpu.conv_plan(*shapes, padding=((1, 1), (1, 1)), groups=2)) == {"winograd"}
+    monkeypatch.setattr(plan, "APART", 1)
+    check((2, 6, 9, 8), (9, 2, 3, 2), ((stride, stride), ((1, 0), (1, 1)), ONE, 3), "channels last", "float64")

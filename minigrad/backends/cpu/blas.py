@@ -330,7 +330,7 @@ def sum_of_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     height, width = _divisor(m), _divisor(n)
     pieces = -(-k * height * width // SMALL)
     length = k // pieces
-    if not has_small_kernels(out.dtype) or m * n > FEW or length < 24:
+    if not has_small_kernels(out.dtype) or m * n > FEW:
         np.matmul(a, b, out=out)
         return
     end = pieces * length
@@ -371,7 +371,7 @@ def sums_of_products(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None
     k, m = a.shape[-2:]
     n = b.shape[-1]
     length = SMALL // (m * n)
-    if not has_small_kernels(a.dtype) or length >= k or length < 24:
+    if not has_small_kernels(a.dtype) or length >= k or m * n > FEW:
         return np.matmul(a.swapaxes(-2, -1), b, out=out)
     pieces = -(-k // length)
     length = k // pieces

@@ -9,6 +9,7 @@ is scattered.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,31 +59,22 @@ class CPUConvolutionKernels:
         dilation: Pair,
         groups: int,
     ) -> Any:
-        OC, CG, KH, KW = weight_shape
-        dy, x = contiguous(channels_last(wide(grad))), channels_last(wide(x))
-        windows = windows_over(x.shape[1:3], (KH, KW), stride, padding, dilation)
-        way = plan.way_of_weight_grad(windows, len(x), CG, OC, groups, dy.itemsize)
+        windows = windows_over(x.shape[2:], weight_shape[2:], stride, padding, dilation)
+        dy = channels_last(wide(grad))
         dw = np.empty(weight_shape, dy.dtype)  # of its own memory, so that it can become a parameter's gradient as it is
-        if not dy.size:
-            dw[...] = 0
-        elif way == plan.POINTWISE:
-            product(dy.reshape(-1, OC).T, as_rows(x), out=dw.reshape(OC, CG))
-        elif way == plan.WINOGRAD:
-            winograd.weight_grad(x, dy, (padding[0][0], padding[1][0]), dw)
-        elif way == plan.FLAT:
-            flat_weights.weight_grad(x, dy, windows, dw)
-        elif way == plan.GROUPS:
-            grouped.weight_grad(x, dy, windows, groups, dw)
-        elif way == plan.WINOGRAD_1D:
-            dw[...] = winograd_1d.weight_grad(x, dy, windows)
-        else:
-            dw[...] = columns.weight_grad(x, windows, dy, way)
+        weight_grad(dy, channels_last(wide(x)), windows, groups, dw)
         return dw.astype(grad.dtype, copy=False)
 
 
 def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups: int) -> np.ndarray:
     """(N, H, W, C) and (OC, C/G, KH, KW) -> (N, OH, OW, OC)."""
     OC, CG = w.shape[:2]
+    if plan.is_apart(windows, len(x), CG, OC, groups):
+        y = aligned((len(x), *windows.output_size, OC), x.dtype)
+        for below, above in _channels(groups, CG, OC):
+            own = None if bias is None else bias[above]
+            copy(correlate(x[..., below], w[above], own, windows, 1), y[..., above])
+        return y
     way = plan.way_of(windows, len(x), CG, OC, groups, x.itemsize)
     if way == plan.WINOGRAD:
         return winograd.correlate(x, w, bias, (windows.rows.before, windows.columns.before), windows.output_size, False)
@@ -107,7 +99,12 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, groups:
 
 def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
     """The gradient by the input (N, H, W, C) from the output's (N, OH, OW, OC)."""
-    OC, CG, KH, KW = w.shape
+    OC, CG = w.shape[:2]
+    if plan.is_apart(windows, len(dy), CG, OC, groups):
+        dx = aligned((len(dy), windows.rows.size, windows.columns.size, groups * CG), dy.dtype)
+        for below, above in _channels(groups, CG, OC):
+            copy(input_grad(dy[..., above], w[above], windows, 1), dx[..., below])
+        return dx
     way = plan.way_of_input_grad(windows, len(dy), CG, OC, groups, dy.itemsize)
     if way in (plan.FLAT, plan.BANDED):
         return (flat_weights if way == plan.FLAT else banded).input_grad(contiguous(dy), w, windows)
@@ -129,6 +126,38 @@ def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> 
         back, taps = plan.opposite(windows, (i, j))
         copy(correlate(dy, turned[:, :, *taps], None, back, groups), dx[:, i :: stride[0], j :: stride[1]])
     return dx
+
+
+def weight_grad(dy: np.ndarray, x: np.ndarray, windows: Windows, groups: int, dw: np.ndarray) -> None:
+    """The gradient by the weight from the output's (N, OH, OW, OC) and the input (N, H, W, C), to ``dw`` (OC, C/G, KH, KW)."""
+    OC, CG = dw.shape[:2]
+    if plan.is_apart(windows, len(x), CG, OC, groups):
+        for below, above in _channels(groups, CG, OC):
+            weight_grad(dy[..., above], x[..., below], windows, 1, dw[above])
+        return
+    dy = contiguous(dy)
+    way = plan.way_of_weight_grad(windows, len(x), CG, OC, groups, dy.itemsize)
+    if not dy.size:
+        dw[...] = 0
+    elif way == plan.POINTWISE:
+        product(dy.reshape(-1, OC).T, as_rows(x), out=dw.reshape(OC, CG))
+    elif way == plan.WINOGRAD:
+        winograd.weight_grad(x, dy, (windows.rows.before, windows.columns.before), dw)
+    elif way == plan.FLAT:
+        flat_weights.weight_grad(x, dy, windows, dw)
+    elif way == plan.GROUPS:
+        grouped.weight_grad(x, dy, windows, groups, dw)
+    elif way == plan.WINOGRAD_1D:
+        dw[...] = winograd_1d.weight_grad(x, dy, windows)
+    else:
+        dw[...] = columns.weight_grad(x, windows, dy, way)
+
+
+def _channels(groups: int, CG: int, OC: int) -> Iterator[tuple[slice, slice]]:
+    """The channels of every group, of the input and of the output."""
+    OG = OC // groups
+    for g in range(groups):
+        yield slice(g * CG, (g + 1) * CG), slice(g * OG, (g + 1) * OG)
 
 
 def as_rows(x: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 A group has few channels, and a product with few columns is slow. So neighbouring pixels are computed as if they were channels
 of one ("joined pixels", as in ``columns.py``), or several groups, with zeros between them. For the gradient by the input with a
 larger stride than 1 the pixels within a stride are joined: one convolution of the output's gradient finds all of them.
+Groups of many channels do not come here, but are convolutions by themselves (``plan.is_apart``).
 
 With channels last those of a group lie in short runs. They are sorted by group part by part, while they are in the cache:
 sorted for all images at once, each run is fetched from memory anew, which takes four to eight times as long.

@@ -89,6 +89,8 @@ FEWER = 0.8
 the time, or less."""
 BAND = 1 << 20
 """The bytes up to which banded weights stay in the cache."""
+APART = 100_000_000
+"""The multiplications of a group from which it is a convolution by itself."""
 NARROWER, DENSE = 128, 0.4
 """The channels of all pixels within a stride up to which one product is faster than one for each of these pixels, and the share
 of its weights that must not be zeros."""
@@ -122,6 +124,8 @@ def _way_of(
     unit_steps = all(axis.stride == axis.dilation == 1 for axis in windows)
     if weights_outweigh(windows, images, CG, OC, groups, itemsize):
         return FLAT
+    if is_apart(windows, images, CG, OC, groups):
+        return _way_of(windows, images, CG, OC // groups, 1, itemsize, limits, algorithm)
     if groups > 1:
         return DEPTHWISE if CG == 1 and groups == OC else GROUPS
     if (KH, KW) == (1, 1) and unit_steps and not windows.is_padded():
@@ -153,6 +157,12 @@ def weights_outweigh(windows: Windows, images: int, CG: int, OC: int, groups: in
     return groups == 1 and heavy and 0 < OUTWEIGH * images * OH * OW <= OC
 
 
+def is_apart(windows: Windows, images: int, CG: int, OC: int, groups: int) -> bool:
+    """Whether each group is a convolution by itself, which goes its own way: few groups of many channels."""
+    taps = math.prod(windows.kernel_size) * CG
+    return groups > 1 and images * math.prod(windows.output_size) * taps * (OC // groups) >= APART
+
+
 def way_of_input_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
     """How to compute the gradient by the input; with a larger stride than 1, how to do so for the first phase."""
     sizes = images, CG, OC, groups, itemsize
@@ -164,6 +174,9 @@ def _way_of_input_grad(
     windows: Windows, sizes: tuple[int, int, int, int, int], limits: Limits, algorithm: str, small_kernels: bool
 ) -> str:
     images, CG, OC, groups, itemsize = sizes
+    if is_apart(windows, images, CG, OC, groups):
+        sizes = images, CG, OC // groups, 1, itemsize
+        return _way_of_input_grad(windows, sizes, limits, algorithm, small_kernels)
     if weights_outweigh(windows, images, CG, OC, groups, itemsize):
         return FLAT
     first = next(phases(windows), None)
