@@ -164,7 +164,7 @@ def is_apart(windows: Windows, images: int, CG: int, OC: int, groups: int) -> bo
 
 
 def way_of_input_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
-    """How to compute the gradient by the input; with a larger stride than 1, how to do so for the first phase."""
+    """How to compute the gradient by the input; with a larger stride than 1 the way of the first phase, or STRIDES."""
     sizes = images, CG, OC, groups, itemsize
     return _way_of_input_grad(windows, sizes, FORWARD, _algorithm, has_small_kernels(np.float32))
 
