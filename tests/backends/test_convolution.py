@@ -200,5 +200,9 @@ def test_pixels_within_a_stride_are_found_at_once_for_few_channels():
 def test_wide_groups_are_convolutions_by_themselves(monkeypatch, stride):
     shapes = (8, 384, 28, 28), (384, 192, 3, 3)
     assert set(minigrad.cpu.conv_plan(*shapes, padding=((1, 1), (1, 1)), groups=2)) == {"winograd"}
+    many, narrow = ((16, 1024, 14, 14), (1024, 64, 3, 3)), ((256, 128, 56, 56), (128, 4, 3, 3))
+    assert set(minigrad.cpu.conv_plan(*many, padding=((1, 1), (1, 1)), groups=16)) == {"groups"}
+    assert set(minigrad.cpu.conv_plan(*narrow, padding=((1, 1), (1, 1)), groups=32)) == {"groups"}
     monkeypatch.setattr(plan, "APART", 1)
+    monkeypatch.setattr(plan, "APART_CHANNELS", 1)
     check((2, 6, 9, 8), (9, 2, 3, 2), ((stride, stride), ((1, 0), (1, 1)), ONE, 3), "channels last", "float64")

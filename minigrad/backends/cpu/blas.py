@@ -325,7 +325,7 @@ def _sum_of_products(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 def sum_of_tiles(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """``a @ b`` with a long sum, which is cut so that BLAS's small kernels take the pieces, where these pay."""
     (m, k), n = a.shape, b.shape[1]
-    if m % 32 == 0 and n % 32:  # tiles are faster with even columns
+    if m % 32 == 0 and n % 32:  # tiles are faster with columns of whole vectors
         a, b, out, m, n = b.T, a.T, out.T, n, m
     height, width = _divisor(m), _divisor(n)
     pieces = -(-k * height * width // SMALL)

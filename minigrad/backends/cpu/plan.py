@@ -91,9 +91,12 @@ BAND = 1 << 20
 """The bytes up to which banded weights stay in the cache."""
 APART = 100_000_000
 """The multiplications of a group from which it is a convolution by itself."""
-NARROWER, DENSE = 128, 0.4
-"""The channels of all pixels within a stride up to which one product is faster than one for each of these pixels, and the share
-of its weights that must not be zeros."""
+APART_GROUPS, APART_CHANNELS = 4, 32
+"""Up to how many groups are, and from how many channels on: 16 groups of 8 or 64 channels take 1.3 to 2 times as long so."""
+STRIDE_CHANNELS = 128
+"""The channels of all pixels within a stride up to which one product is faster than one for each of these pixels."""
+DENSE = 0.4
+"""The share of that product's weights that must not be zeros."""
 
 _algorithm = "auto"
 
@@ -159,8 +162,9 @@ def weights_outweigh(windows: Windows, images: int, CG: int, OC: int, groups: in
 
 def is_apart(windows: Windows, images: int, CG: int, OC: int, groups: int) -> bool:
     """Whether each group is a convolution by itself, which goes its own way: few groups of many channels."""
-    taps = math.prod(windows.kernel_size) * CG
-    return groups > 1 and images * math.prod(windows.output_size) * taps * (OC // groups) >= APART
+    if not 1 < groups <= APART_GROUPS or min(CG, OC // groups) < APART_CHANNELS:
+        return False
+    return images * math.prod(windows.output_size) * math.prod(windows.kernel_size) * CG * (OC // groups) >= APART
 
 
 def way_of_input_grad(windows: Windows, images: int, CG: int, OC: int, groups: int, itemsize: int) -> str:
@@ -195,7 +199,7 @@ def strides_pay(windows: Windows, CG: int, OC: int, groups: int) -> bool:
     """Whether to compute the gradient by the input for all pixels within a stride at once; some tap must meet one of them."""
     pixels = math.prod(axis.pixels for axis in windows)
     depthwise = CG == 1 and groups == OC > 1
-    if pixels == 1 or depthwise or (groups == 1 and pixels * CG > NARROWER):
+    if pixels == 1 or depthwise or (groups == 1 and pixels * CG > STRIDE_CHANNELS):
         return False
     weights = pixels * math.prod(way_back(axis)[0].taps for axis in windows)
     return math.prod(windows.kernel_size) >= DENSE * weights

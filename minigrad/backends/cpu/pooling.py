@@ -46,7 +46,6 @@ from .windows import (
 
 LARGE = 1 << 20
 """The numbers of the output, or half of the input's, from which threads pay; below, blocks that the cache holds are faster."""
-
 TOGETHER = 1 << 26
 """The bytes of images up to which a gradient is made at once, by one thread: it need not be copied."""
 
@@ -265,13 +264,13 @@ class _Columns:
         rows, columns = windows
         N, H, W, C = x.shape
         height = block.rows.stop - block.rows.start
-        (_, of_image), (_, inside) = meeting((H, W), (0, H), columns.span(0, columns.windows))
+        left, right = columns.span(0, columns.windows)
+        (_, of_image), (_, inside) = meeting((H, W), (0, H), (left, right))
         lines = x.reshape(N, H, W * C)[block.images, :, of_image.start * C : of_image.stop * C]
         first = block.rows.start * rows.stride - rows.before
         starts = range(first, first + rows.taps * rows.dilation, rows.dilation)
         self.taps = [_on_image(lines, start, rows.stride, height) for start in starts]
         """For every tap: which rows of windows have it on the image, and its elements (n, rows, ·)."""
-        left, right = columns.span(0, columns.windows)
         self.largest = np.empty((len(lines), height, right - left, C), x.dtype)
         """(n, rows, w, C)."""
         self.inside = slice(inside.start * C, inside.stop * C)
