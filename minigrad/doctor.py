@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from .backends.cpu.threads import get_num_threads, usable_cpus
+from .backends.cpu.cpus import usable_cpus
+from .backends.cpu.threads import get_num_threads
 from .backends.cuda.diagnosis import Finding, examine
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import sysconfig
 import threading
-import time
 import warnings
 
 import numpy as np
@@ -15,7 +14,7 @@ import pytest
 
 import minigrad
 from minigrad import nn
-from minigrad.backends.cpu import blas_threads, normalization, pool, pooling, threads
+from minigrad.backends.cpu import bell, blas_threads, cpus, normalization, pooling, threads
 from minigrad.nn import functional as F
 
 
@@ -28,7 +27,7 @@ def number_afterwards():
 
 @pytest.fixture(params=[True, False], ids=["with a lock", "without"])
 def two_threads(request, monkeypatch):
-    monkeypatch.setattr(pool, "has_lock", lambda: request.param)
+    monkeypatch.setattr(bell, "has_lock", lambda: request.param)
     minigrad.set_num_threads(2)
 
 
@@ -71,8 +70,7 @@ def weights_after(steps: int, number: int) -> list[np.ndarray]:
 
 
 def test_same_bits_for_every_number_of_threads(monkeypatch):
-    for module in (normalization, pooling):
-        monkeypatch.setattr(module, "LARGE", 1 << 16)  # so that they are dealt out
+    monkeypatch.setattr(pooling, "LARGE", 1 << 16)  # so that they are dealt out
     monkeypatch.setattr(normalization, "BLOCK", 1 << 16)
     expected = weights_after(20, 1)
     for number in (2, 4):
@@ -87,19 +85,8 @@ def test_every_part_once(two_threads):
         assert sorted(taken) == list(range(64))
 
 
-@pytest.mark.parametrize("lock", [True, False])
-def test_threads_that_wait_stay_awake_where_python_has_no_lock(lock, monkeypatch):
-    monkeypatch.setattr(pool, "has_lock", lambda: lock)
-    looks = []
-    pool._stay_awake_while(lambda: looks.append(1) or len(looks) < 10)
-    assert len(looks) == (0 if lock else 10)
-    start = time.perf_counter()
-    pool._stay_awake_while(lambda: True)
-    assert lock or time.perf_counter() - start >= pool.AWAKE
-
-
 def test_a_lock_is_seen():
-    assert pool.has_lock() or sysconfig.get_config_var("Py_GIL_DISABLED")
+    assert bell.has_lock() or sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -278,7 +265,7 @@ def test_in_a_process_of_its_own(program):
 
 
 @pytest.mark.parametrize(
-    ("files", "cpus"),
+    ("files", "expected"),
     [
         ({"cpu.max": "max 100000\n"}, 0),
         ({"cpu.max": "150000 100000\n"}, 2),
@@ -288,15 +275,15 @@ def test_in_a_process_of_its_own(program):
         ({}, 0),
     ],
 )
-def test_quota_of_a_control_group(tmp_path, files, cpus):
+def test_quota_of_a_control_group(tmp_path, files, expected):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert threads._quota(str(tmp_path)) == cpus
+    assert cpus._quota(str(tmp_path)) == expected
 
 
 def test_default_is_what_the_process_may_use():
-    assert 1 <= threads.usable_cpus() <= os.cpu_count()
+    assert 1 <= cpus.usable_cpus() <= os.cpu_count()
 
 
 def test_large_arrays_are_joined_on_threads(two_threads, monkeypatch):

@@ -4,47 +4,37 @@ The thread that asks for something takes parts too, and takes all of them if no 
 a thread to start. A helper without work takes whole kernels that are waiting (``Task``), and then parts of any kernel that is
 running (``Job``); so does a thread that has to wait for a task.
 
-A thread that has to wait sleeps, and the system takes 50 µs to wake it up, as long as many a part. In a free-threaded Python
-it therefore stays awake for a while first (``AWAKE``); elsewhere it would hold the lock that those who compute need.
+A thread that has to wait stays awake for a while first (``bell.py``), as long as there are CPUs for all of them. Whoever has
+done what it may be waiting for rings, at the latest when there is nothing else to do: so work returns the bells to ring.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any
 
+from .bell import Bell
+from .cpus import usable_cpus
+
 Work = Callable[[int], None]
+Bells = tuple[Bell, ...]
 
 WAITING = 2
 """How many tasks may wait: they hold memory. The thread that adds one more computes the oldest itself."""
-AWAKE = 1e-3
-"""The seconds that a waiting thread stays awake where Python has no lock."""
-
-has_lock: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
-"""Whether it has one now: in a free-threaded Python, the import of an extension that needs it brings it back."""
-
-
-def _stay_awake_while(waiting: Callable[[], bool]) -> None:
-    """Return when that is no longer so, or has been so for so long that the thread had better sleep."""
-    if has_lock():
-        return
-    end = time.perf_counter() + AWAKE
-    while waiting():
-        if time.perf_counter() > end:
-            return
 
 
 class _Here(threading.local):
     inside = False
     """Whether this thread is in a part of a job."""
+
+    def __init__(self) -> None:
+        self.bell = Bell()
 
 
 _here = _Here()
@@ -72,6 +62,7 @@ class Job:
         self.helping = 0
         self.done = threading.Lock()
         self.error: BaseException | None = None
+        self.bell = _here.bell
         self.context = copy_context()  # NumPy's errstate goes along to helpers
 
     def take_parts(self) -> None:
@@ -93,27 +84,30 @@ class Job:
         except IndexError:
             return None
 
-    def help(self) -> None:
+    def help(self) -> Bells:
         """In a thread that did not ask: take parts, unless all have been taken and the asker has gone."""
         with self.lock:
             if self.closed:
-                return
+                return ()
             self.helping += 1
         self.context.copy().run(self.take_parts)
         with self.lock:
             self.helping -= 1
-            if self.closed and not self.helping:
-                self.done.release()
+            if not self.closed or self.helping:
+                return ()
+            self.done.release()
+        return (self.bell,)
 
-    def finish(self) -> None:
+    def finish(self, stay_awake: Callable[[Bell], None]) -> None:
         """In the thread that asked: wait for the helpers that have parts, and pass an error on."""
+        self.bell.clear()
         with self.lock:
             self.closed = True
             waiting = self.helping > 0
             if waiting:
                 self.done.acquire()
         if waiting:
-            _stay_awake_while(lambda: self.helping > 0)
+            stay_awake(self.bell)
             self.done.acquire()  # the last helper releases it
         del self.work  # a helper may hold the job for a while yet, but nothing that the work is on
         if self.error is not None:
@@ -131,14 +125,14 @@ class Task:
         self.value: Any = None
         self.error: BaseException | None = None
 
-    def run(self) -> None:
+    def run(self) -> Bells:
         assert self.work is not None  # a task leaves the pool's list once
         try:
             self.value = self.context.run(self.work)
         except BaseException as error:  # the thread that asks for the result raises it
             self.error = error
         self.work = None
-        self.pool.finished(self)
+        return self.pool.finished(self)
 
     def result(self) -> Any:
         """Wait for the result, or compute it here if nobody has begun."""
@@ -149,26 +143,36 @@ class Task:
         return self.value
 
 
+def ring(bells: Bells) -> None:
+    for bell in bells:
+        bell.ring()
+
+
 class Pool:
     """The helpers, and what there is to do."""
 
     def __init__(self) -> None:
         self.started = 0
+        self.cpus = 0  # as the thread that starts the first helper has it: a helper keeps off some of them
         self.lock = threading.Lock()
         self.idle: list[_Helper] = []
         self.tasks: deque[Task] = deque()
         self.open: list[Job] = []  # jobs that could do with more helpers
-        self.bells: list[threading.Lock] = []  # of threads that wait for a task, or for something to do
+        self.waiting: list[tuple[threading.Lock, Bell]] = []  # threads that wait for a task, or for something to do
+        self.asking: set[Job] = set()
 
     def share(self, job: Job, helpers: int, most: int) -> None:
         """Do a job with up to so many helpers, of whom ``most`` may be at work at a time."""
         found: list[_Helper] = []
+        woken: Bells = ()
         try:  # Ctrl-C comes at any time: the helpers must not be lost
             with self.lock:
+                self.asking.add(job)
                 found = self._take(helpers, most)
                 if len(found) < helpers:
                     self.open.append(job)
-                    self._ring()
+                    woken = self._wake()
+            ring(woken)
             for helper in found:
                 helper.give(job.help)
             job.take_parts()
@@ -177,9 +181,10 @@ class Pool:
 
     def _finish(self, job: Job, helpers: list[_Helper]) -> None:
         try:
-            job.finish()
+            job.finish(self.stay_awake)
         finally:
             with self.lock:
+                self.asking.discard(job)
                 if job in self.open:
                     self.open.remove(job)
                 idle = not self.tasks
@@ -198,7 +203,7 @@ class Pool:
         for helper in found:
             helper.give(helper.work_off)
         if oldest is not None:
-            oldest.run()
+            ring(oldest.run())
 
     def wait_for(self, task: Task) -> None:
         """Return when a task is done; until then do what there is to do, the task itself first."""
@@ -207,49 +212,63 @@ class Pool:
             if mine:
                 self.tasks.remove(task)
         if mine:
-            task.run()
+            ring(task.run())
+        bell = _here.bell
         while True:
-            bell = threading.Lock()
+            asleep = threading.Lock()
             with self.lock:
                 if task.done:
                     return
                 work = self._next()
                 if work is None:
-                    bell.acquire()
-                    self.bells.append(bell)
+                    bell.clear()
+                    asleep.acquire()
+                    self.waiting.append((asleep, bell))
             if work is None:
-                _stay_awake_while(bell.locked)
-                bell.acquire()  # until it rings
+                self.stay_awake(bell)
+                asleep.acquire()  # until another thread releases it
             else:
-                work()
+                ring(work())
 
-    def work_off(self, helper: _Helper) -> None:
+    def work_off(self, helper: _Helper) -> Bells:
         """In a helper: do all that there is to do, then be idle."""
+        bells: Bells = ()
         while True:
             with self.lock:
                 work = self._next()
                 if work is None:
                     self.idle.append(helper)
-                    return
-            work()
+                    return bells
+            ring(bells)
+            bells = work()
             del work  # nothing that it is on
 
-    def finished(self, task: Task) -> None:
+    def finished(self, task: Task) -> Bells:
         with self.lock:
             task.done = True
-            self._ring()
+            return self._wake()
 
-    def _next(self) -> Callable[[], None] | None:
+    def stay_awake(self, bell: Bell, ringing: Bells = ()) -> None:
+        """Ring other bells, and wait for this one; not where there are more threads than CPUs."""
+        if self.started + max(1, len(self.asking)) <= self.cpus:
+            bell.wait(ringing)
+        else:
+            ring(ringing)
+
+    def _next(self) -> Callable[[], Bells] | None:
         if self.tasks:
             return self.tasks.popleft().run
         while self.open and self.open[-1].exhausted:
             self.open.pop()
         return self.open[-1].help if self.open else None
 
-    def _ring(self) -> None:
-        for bell in self.bells:
-            bell.release()
-        self.bells.clear()
+    def _wake(self) -> Bells:
+        """Let all that wait look again; their bells are still to be rung."""
+        bells = tuple(bell for _, bell in self.waiting)
+        for asleep, _ in self.waiting:
+            asleep.release()
+        self.waiting.clear()
+        return bells
 
     def _take(self, number: int, most: int) -> list[_Helper]:
         """So many idle or new helpers, but no more than ``most`` at work."""
@@ -257,6 +276,7 @@ class Pool:
         found = []
         for _ in range(min(number, most - at_work)):
             if not self.idle:
+                self.cpus = self.cpus or usable_cpus()
                 self.idle.append(_Helper(self))
                 self.started += 1
             found.append(self.idle.pop())
@@ -273,27 +293,31 @@ class _Helper:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.queue: SimpleQueue[Callable[[], Bells]] = SimpleQueue()
+        self.bell = Bell()
         self.avoided = -1
         self.thread = threading.Thread(target=self._work, name="minigrad", daemon=True)
         self.thread.start()
 
     def _work(self) -> None:
+        bells: Bells = ()
         while True:
-            _stay_awake_while(self.queue.empty)
+            self.pool.stay_awake(self.bell, bells)
             work = self.queue.get()
-            work()
+            self.bell.clear()
+            bells = work()
             del work  # what a kernel worked on is not kept alive by a sleeping thread
 
-    def work_off(self) -> None:
-        self.pool.work_off(self)
+    def work_off(self) -> Bells:
+        return self.pool.work_off(self)
 
-    def give(self, work: Callable[[], None]) -> None:
+    def give(self, work: Callable[[], Bells]) -> None:
         cpu = _getcpu()
         if cpu != self.avoided:
             self.avoided = cpu
             _keep_off(self.thread.native_id, cpu)
         self.queue.put(work)
+        self.bell.ring()
 
 
 def _keep_off(thread: int | None, cpu: int) -> None:

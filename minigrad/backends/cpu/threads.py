@@ -21,32 +21,8 @@ from typing import Any
 import numpy as np
 
 from .blas_threads import one_blas_thread
+from .cpus import usable_cpus
 from .pool import Job, Pool, Task, Work, forget_part, is_in_part
-
-
-def usable_cpus() -> int:
-    """How many CPUs this process may use: its affinity, and the quota of its control group where there is one."""
-    try:
-        number = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        number = os.cpu_count() or 1
-    return max(1, min(number, _quota("/sys/fs/cgroup") or number))
-
-
-def _quota(root: str) -> int:
-    """The CPUs that a Linux control group allows, rounded up; 0 for no limit."""
-    try:
-        with open(f"{root}/cpu.max") as file:
-            quota, period = file.read().split()
-    except (OSError, ValueError):
-        try:
-            with open(f"{root}/cpu/cpu.cfs_quota_us") as first, open(f"{root}/cpu/cpu.cfs_period_us") as second:
-                quota, period = first.read().strip(), second.read().strip()
-        except OSError:
-            return 0
-    if quota in ("max", "-1"):
-        return 0
-    return -(-int(quota) // int(period))
 
 
 class _Scratch:
@@ -195,7 +171,8 @@ if hasattr(os, "register_at_fork"):
 def set_num_threads(number: int) -> None:
     """Compute on the CPU with this many threads; results are the same, bit for bit, for every number.
 
-    Threads are started when work for them first comes. The number of threads that BLAS uses in other code is left alone.
+    Threads are started when work for them first comes; without work they stay awake for a millisecond, and then sleep. The number
+    of threads that BLAS uses in other code is left alone.
 
     Args:
         number: at least 1; unless it is set, the number of CPUs that the process may use.
