@@ -90,12 +90,12 @@ def test_cpu_agrees_with_generic(shape, layout, grad_layout, affine, dtype):
 @settings(deadline=None, max_examples=60)
 @given(*ARGUMENTS, st.sampled_from([1, 7, 100]), st.sampled_from([1, 16]))
 def test_blocks_of_any_size(shape, layout, grad_layout, affine, block, width):
-    before = normalization.BLOCK, normalization.LARGE, normalization.LONG
-    normalization.BLOCK, normalization.LARGE, normalization.LONG = block, 0, width
+    before = normalization.BLOCK, normalization.LONG
+    normalization.BLOCK, normalization.LONG = block, width
     try:
         check(shape, layout, grad_layout, affine, "float64")
     finally:
-        normalization.BLOCK, normalization.LARGE, normalization.LONG = before
+        normalization.BLOCK, normalization.LONG = before
 
 
 @pytest.mark.parametrize("kernels", [cpu, Backend], ids=["cpu", "generic"])

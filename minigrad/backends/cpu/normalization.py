@@ -19,10 +19,8 @@ from .elementwise import LONG, copy, ones, repeated, rows_in_one
 from .special import keep_positive_into
 from .threads import aligned, even, for_each, scratch
 
-BLOCK = 1 << 18
-"""The numbers in a block: fewer, and the threads spend their time handing Python's lock over."""
-LARGE = 1 << 19
-"""The numbers from which there is more than one block."""
+BLOCK = 1 << 19
+"""The numbers in a block at most: with fewer, the threads spend their time handing Python's lock over."""
 SUMMED = 1 << 11
 """The numbers in a row for the sums."""
 
@@ -120,12 +118,12 @@ def _as_matrix(x: np.ndarray) -> Any:
 
 def _blocks(matrix: np.ndarray) -> tuple[slice, ...]:
     """Slices of the rows."""
-    return _cuts(*matrix.shape, BLOCK, LARGE)
+    return _cuts(*matrix.shape, BLOCK)
 
 
 @lru_cache(1024)
-def _cuts(rows: int, width: int, block: int, large: int) -> tuple[slice, ...]:
-    height = rows if rows * width < large else even(rows, block // width)
+def _cuts(rows: int, width: int, block: int) -> tuple[slice, ...]:
+    height = even(rows, block // width)
     return tuple(slice(i, min(i + height, rows)) for i in range(0, rows, height))
 
 

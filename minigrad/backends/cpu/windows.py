@@ -17,8 +17,8 @@ from .threads import aligned, even, for_each, scratch
 
 BLOCK = 1 << 20
 """The bytes of a block of windows: fastest between a quarter of and two MiB."""
-LEAST = 1 << 19
-"""The bytes below which a block is not worth a thread's while."""
+LEAST = 1 << 21
+"""The bytes below which images are not dealt out in four parts, but in as few as the limit of a block allows."""
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
