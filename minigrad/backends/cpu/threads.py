@@ -171,8 +171,8 @@ if hasattr(os, "register_at_fork"):
 def set_num_threads(number: int) -> None:
     """Compute on the CPU with this many threads; results are the same, bit for bit, for every number.
 
-    Threads are started when work for them first comes; without work they stay awake for a millisecond, and then sleep. The number
-    of threads that BLAS uses in other code is left alone.
+    Threads are started when work for them first comes; without work they stay awake for a millisecond, and then sleep. The
+    number of threads that BLAS uses in other code is left alone.
 
     Args:
         number: at least 1; unless it is set, the number of CPUs that the process may use.
