@@ -8,7 +8,8 @@ which computes what waits for it before it changes in place or gives its memory 
 somebody asks for the gradient in between, the two operations are parted (``Operation.separate``).
 
 Gradients by weights are deferred likewise, while another thread computes them during the backward pass (``weight_grad_later``);
-the engine waits for all of them before it returns.
+the engine waits for all of them before it returns. So are those of pooling (``grad_later``) where the walk over the tape has
+something else to do first, as in a network with branches.
 """
 
 from __future__ import annotations
@@ -55,15 +56,36 @@ class Elementwise:
 
 
 class Pending:
-    """Waits for an array that another thread is computing."""
+    """Computes an array by an operation; another thread may have begun to before anybody asks for it (``start``).
+
+    Args:
+        operation: whose ``forward`` computes it from the arrays of the inputs.
+        inputs: tensors.
+        shape: the result's.
+        multiplications: as many would take as long.
+    """
 
     versions: Sequence[Version]
 
-    def __init__(self, result: Callable[[], Any]):
-        self.result = result
+    def __init__(self, operation: Operation, inputs: tuple[Tensor, ...], shape: tuple[int, ...], multiplications: int):
+        self.operation = operation
+        self.arrays = operation.gather(inputs)
+        self.shape = shape
+        self.multiplications = multiplications
+        self.result: Callable[[], Any] | None = None
+
+    def start(self) -> bool:
+        """Give it to another thread, if one is free and it is long enough; whether one has it."""
+        if self.result is None:
+            held = sum(array.nbytes for array in self.arrays) + math.prod(self.shape) * self.arrays[0].itemsize
+            self.result = self.operation.backend.later(self._compute, self.multiplications, held)
+        return self.result is not None
 
     def __call__(self) -> Any:
-        return self.result()
+        return self._compute() if self.result is None else self.result()
+
+    def _compute(self) -> Any:
+        return self.operation.forward(*self.arrays)
 
 
 def deferred(node: Any, sources: Sequence[Tensor], compute: Elementwise | Pending) -> Tensor:
@@ -125,11 +147,17 @@ def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor
     """
     if modes.grad:
         return operation.apply(grad, x)
-    arrays = operation.gather((grad, x))
-    multiplications = grad.array.size * math.prod(shape[1:])
-    held = sum(array.nbytes for array in arrays) + math.prod(shape) * grad.array.itemsize
-    result = operation.backend.later(lambda: operation.forward(*arrays), multiplications, held)
-    return wrap(operation.forward(*arrays)) if result is None else deferred(None, (grad, x), Pending(result))
+    pending = Pending(operation, (grad, x), shape, grad.array.size * math.prod(shape[1:]))
+    return deferred(None, (grad, x), pending) if pending.start() else wrap(pending())
+
+
+def grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor, multiplications: int) -> Tensor:
+    """``operation.apply(grad)``, which gives the gradient by an input of the shape; outside the tape, it is computed when
+    somebody looks at it, or by another thread once the walk over the tape turns to something else (``Pending.start``).
+    """
+    if modes.grad:
+        return operation.apply(grad)
+    return deferred(None, (grad,), Pending(operation, (grad,), shape, multiplications))
 
 
 def compute_waiting(tensor: Tensor) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..backends import backend_of
-from .deferred import compute_waiting
+from .deferred import Pending, compute_waiting
 from .hooks import retains_grad
 from .inplace import check_places
 from .modes import modes
@@ -258,6 +258,8 @@ class _Walk:
                 waiting[edge] -= 1
                 if waiting[edge] == 0:
                     ready.append(edge)
+                elif results[i] is not None and type(results[i]._deferred) is Pending:
+                    results[i]._deferred.start()  # the walk turns to something else first
             del grads, results  # nothing here may keep a gradient alive, or look like its holder, in the next turn
         for leaf, box in self.late:
             _accumulate(leaf, box, self.create_graph)

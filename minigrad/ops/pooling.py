@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
 from .._tensor import Tensor
+from ..autograd.deferred import grad_later
 from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
@@ -23,6 +25,9 @@ __all__ = [
 
 # --- the largest element -----------------------------------------------------------------------------------------------
 
+WORK = 64
+"""The multiplications that take as long as the gradient of one number, whose place is to be found."""
+
 
 class MaxPool2d(Operation):
     """The largest elements, and which element of its window each of them is (its "tap")."""
@@ -39,7 +44,8 @@ class MaxPool2d(Operation):
         return values, taps
 
     def backward(self, grad: Tensor, _: None) -> Tensor:
-        return MaxPool2dGrad(self.constant("taps"), self.input_shape, *self.geometry).apply(grad)
+        operation = MaxPool2dGrad(self.constant("taps"), self.input_shape, *self.geometry)
+        return grad_later(operation, self.input_shape, grad, WORK * math.prod(self.input_shape))
 
 
 class LargestInWindows(Operation):
