@@ -1,4 +1,4 @@
-"""Gradients by weights may be computed in another thread during the backward pass: afterwards nobody can tell."""
+"""Gradients by weights, and of pooling, may be computed in another thread during the backward pass: nobody can tell."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import minigrad
+from minigrad.autograd.deferred import Pending
 from minigrad.backends import backend_of
 from minigrad.backends.cpu.threads import LEAST, later
 from minigrad.nn import functional as F
+from minigrad.ops.pooling import MaxPool2dGrad
 
 
 @pytest.fixture(autouse=True)
@@ -181,3 +183,91 @@ def test_recorded_backward_passes_are_computed_at_once():
     assert all(grad._deferred is None and grad.requires_grad for grad in first)
     sum((grad**2).sum() for grad in first).backward()
     assert all(np.isfinite(leaf.grad.numpy()).all() for leaf in leaves)
+
+
+# --- of max pooling, where the walk over the tape has other gradients for the same place to compute ------------------------
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The operations that were to be given to another thread."""
+    found, start = [], Pending.start
+    monkeypatch.setattr(Pending, "start", lambda self: found.append(type(self.operation)) or start(self))
+    return found
+
+
+@pytest.fixture
+def by(monkeypatch):
+    """The threads that compute gradients of max pooling."""
+    found, forward = [], MaxPool2dGrad.forward
+
+    def noted(self, grad):
+        found.append(threading.current_thread())
+        return forward(self, grad)
+
+    monkeypatch.setattr(MaxPool2dGrad, "forward", noted)
+    return found
+
+
+@pytest.fixture
+def image():
+    minigrad.manual_seed(0)
+    return minigrad.randn(2, 8, 128, 128).requires_grad_()
+
+
+def branches(x):
+    x = x * 2.0
+    y = x * 3.0
+    return (y * F.max_pool2d(x, 3, 1, 1)).sum()  # the walk begins with what comes last
+
+
+def test_pooling_is_put_off_where_other_gradients_are_still_to_come(image, started, by):
+    branches(image).backward()
+    assert started == [MaxPool2dGrad] and len(by) == 1
+    found = image.grad.numpy().copy()
+    image.grad = None
+    minigrad.set_num_threads(1)
+    branches(image).backward()
+    np.testing.assert_array_equal(found, image.grad.numpy())
+    assert by[1] is threading.main_thread()
+
+
+def test_pooling_is_not_put_off_where_nothing_else_is_to_be_done(image, started, by):
+    F.max_pool2d(image * 2.0, 3, 1, 1).sum().backward()
+    assert started == [] and by == [threading.main_thread()]
+    assert image.grad.sum().item() == 2 * image.numel()
+
+
+def test_small_images_are_not_put_off(image, started, by, monkeypatch):
+    monkeypatch.setattr("minigrad.backends.cpu.threads.LEAST", LEAST)
+    branches(image[:1, :2, :8, :8]).backward()
+    assert started == [MaxPool2dGrad] and by == [threading.main_thread()]
+
+
+def test_a_hook_that_overwrites_what_the_gradient_of_pooling_is_computed_from():
+    def grads(number):
+        minigrad.set_num_threads(number)
+        minigrad.manual_seed(0)
+        leaf = minigrad.randn(8, 16, 30, 30).requires_grad_()
+        x = leaf * 1.0
+        shortcut = x * 1.0
+        y = F.max_pool2d(x, 3, 1, 1)
+
+        def overwrite(grad):  # after pooling, which comes first
+            grad.zero_()
+
+        shortcut.register_hook(overwrite)
+        backward_while_no_thread_is_free(shortcut + y, number)
+        return leaf.grad.numpy()
+
+    assert grads(2).sum() == 8 * 16 * 30 * 30
+    np.testing.assert_array_equal(grads(2), grads(1))
+
+
+def test_an_error_of_pooling_comes_out_of_backward(image, monkeypatch):
+    def fail(self, grad):
+        raise FloatingPointError("in the kernel")
+
+    monkeypatch.setattr(MaxPool2dGrad, "forward", fail)
+    with pytest.raises(FloatingPointError, match="in the kernel"):
+        branches(image).backward()
