@@ -159,7 +159,7 @@ class Pool:
         self.tasks: deque[Task] = deque()
         self.open: list[Job] = []  # jobs that could do with more helpers
         self.waiting: list[tuple[threading.Lock, Bell]] = []  # threads that wait for a task, or for something to do
-        self.asking: set[Job] = set()  # whose threads are not helpers of ours, and need CPUs too
+        self.asking: set[Job] = set()  # a thread each; a helper that asks, too, counts twice
 
     def share(self, job: Job, helpers: int, most: int) -> None:
         """Do a job with up to so many helpers, of whom ``most`` may be at work at a time."""
