@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import pathlib
 import platform
 
 import numpy as np
@@ -83,6 +85,33 @@ def test_no_page_faults_in_a_steady_state():
     for _ in range(5):
         step()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000  # each array is 4096 pages
+
+
+def page_flags(address):
+    """The flags that Linux keeps for the memory at an address."""
+    inside = False
+    for line in pathlib.Path("/proc/self/smaps").read_text().splitlines():
+        first = line.split()[0]
+        if "-" in first:
+            start, stop = (int(number, 16) for number in first.split("-"))
+            inside = start <= address < stop
+        elif inside and first == "VmFlags:":
+            return line.split()[1:]
+    raise AssertionError(f"no memory at {address}")
+
+
+@GLIBC
+@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/transparent_hugepage"), reason="large pages of Linux")
+def test_large_pages_are_asked_for_as_the_heap_grows():
+    memory.keep_freed_memory()
+    memory.empty_cache()
+    for _ in range(2):  # once more for what has been given back
+        arrays = [threads.aligned((1 << 20,), np.uint8) for _ in range(200)]  # of less than NumPy asks for itself
+        flagged = ["hg" in page_flags(array.ctypes.data) for array in arrays]
+        assert sum(flagged) > 100  # some may lie in what was free before
+        assert flagged[-1]
+        del arrays
+        memory.empty_cache()
 
 
 @pytest.mark.parametrize("size", [-1, 1 << 31, 1.0, True])

@@ -2,8 +2,9 @@
 
 A step frees and asks for the same arrays over and over. By default glibc gives large ones, and the top of its heap, back to
 the system at once, and the next array pays for zeroed pages: half the time of an addition on 150 MB, a third of a small MLP's
-step. Two of its settings keep them on the heap instead, and a third lets all threads share one heap, so that what one has freed
-serves another; other C libraries have no such settings, and are left alone.
+step. Two of its settings keep them on the heap instead, a third lets all threads share one heap, so that what one has freed
+serves another, and a fourth has it grow by what large pages are worth asking for (``pages.py``); other C libraries have no such
+settings, and are left alone.
 
 The other design was a free list of our own: arrays over memory with an owner object that gives it back when it is deleted. It
 was as fast for large arrays, but costs 1.6 µs for each, helps only operations that are written for it, and hides from NumPy
@@ -16,9 +17,10 @@ import ctypes
 import os
 from typing import Any
 
+from .pages import GROWTH, heap
 from .threads import drop_scratch
 
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of <malloc.h>
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # of <malloc.h>
 LIMIT = 2 << 30
 """How many bytes of freed memory stay, at most, at the top of the heap, unless ``set_cache_limit`` says otherwise."""
 
@@ -53,8 +55,11 @@ def keep_freed_memory() -> bool:
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return False
     library = _libc()
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, LIMIT - 1), (_ARENA_MAX, 1))
-    return library is not None and all(library.mallopt(name, value) for name, value in settings)
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, LIMIT - 1), (_ARENA_MAX, 1), (_TOP_PAD, GROWTH))
+    if library is not None and all(library.mallopt(name, value) for name, value in settings):
+        heap.ask_from_here(library)
+        return True
+    return False
 
 
 def set_cache_limit(size: int) -> None:
@@ -87,6 +92,7 @@ def empty_cache() -> None:
     library = _require("empty_cache")
     drop_scratch()
     library.malloc_trim(0)
+    heap.has_shrunk()
 
 
 def memory_stats() -> dict[str, int]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from .blas_threads import one_blas_thread
 from .cpus import usable_cpus
+from .pages import heap
 from .pool import Job, Pool, Task, Work, forget_part, is_in_part
 
 
@@ -142,12 +143,18 @@ def scratch(*sizes: int, dtype: Any) -> list[np.ndarray]:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An empty array at the start of a cache line: vectors as wide as one, of AVX-512, cross a line at every load elsewhere."""
+    """An empty array at the start of a cache line: vectors as wide as one, of AVX-512, cross a line at every load elsewhere.
+
+    Large pages are asked for first (``pages.py``).
+    """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < ALIGNED:
         return np.empty(shape, dtype)
     memory = np.empty(size + 63, np.uint8)
-    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % 64)
+    address = memory.ctypes.data
+    if address + size > heap.asked_for:
+        heap.ask()
+    return np.ndarray(shape, dtype, memory, -address % 64)
 
 
 def drop_scratch() -> None:
