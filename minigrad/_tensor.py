@@ -239,17 +239,17 @@ class Tensor:
     @property
     def shape(self) -> tuple[_int, ...]:
         """The size of every dimension."""
-        return self.array.shape
+        return (self._deferred or self.array).shape
 
     @property
     def ndim(self) -> _int:
         """The number of dimensions."""
-        return self.array.ndim
+        return (self._deferred or self.array).ndim
 
     @property
     def dtype(self) -> Any:
         """The element type, a ``numpy.dtype``."""
-        return self.array.dtype
+        return (self._deferred or self.array).dtype
 
     @property
     def device(self) -> Device:

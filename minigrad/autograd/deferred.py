@@ -2,10 +2,11 @@
 
 A tensor whose array is deferred has no ``array`` yet; asking for it (``Tensor.__getattr__``) computes it. ReLU looks before it
 asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. So does an
-addition, as of a residual block's input. To a user nothing changes: a deferred tensor is an ordinary one, its node is on the
-tape, and what it will be computed from cannot change in between. That memory is held by one tensor alone (``is_held_once``),
-which computes what waits for it before it changes in place or gives its memory to somebody else (``compute_waiting``). Where
-somebody asks for the gradient in between, the two operations are parted (``Operation.separate``).
+addition, as of a residual block's input; and where nothing is recorded, all of these go along with a convolution before them.
+To a user nothing changes: a deferred tensor is an ordinary one, its node is on the tape, and what it will be computed from
+cannot change in between. That memory is held by one tensor alone (``is_held_once``), which computes what waits for it before it
+changes in place or gives its memory to somebody else (``compute_waiting``). Where somebody asks for the gradient in between,
+the two operations are parted (``Operation.separate``).
 
 Gradients by weights are deferred likewise, while another thread computes them during the backward pass (``weight_grad_later``);
 the engine waits for all of them before it returns. So are those of pooling (``grad_later``) where the walk over the tape has
@@ -28,31 +29,67 @@ from .versions import Version, version_of
 
 
 class Elementwise:
-    """Computes an array from another one of its shape and dtype, element by element.
+    """Computes an array, with each element of which something more may be done at the end.
 
     Args:
-        source: the other array.
+        source: what it is computed from: an array of its dtype, and of its shape unless that is given.
         compute: called with ``positive``, whether zeros are to be put in place of what is negative, and ``other``, None or an
             array of the same shape and dtype that is to be added before.
         other: what is added already; then there can be no other.
+        shape: the result's.
     """
 
     versions: Sequence[Version]
     """Of the memory that it reads, once it waits."""
+    is_free = True
+    """Whether it may be computed along with something else."""
 
-    def __init__(self, source: Any, compute: Callable[[bool, Any], Any], other: Any = None):
+    def __init__(self, source: Any, compute: Callable[[bool, Any], Any], other: Any = None, shape: Any = None):
         self.source = source
         self.compute = compute
         self.other = other
+        self.shape = source.shape if shape is None else shape
+        self.ndim, self.dtype = len(self.shape), source.dtype
 
     def __call__(self, positive: bool = False) -> Any:
         return self.compute(positive, self.other)
 
     def plus(self, other: Any) -> Elementwise | None:
         """What computes the sum with another array; None if that cannot be done along."""
-        source = self.source
-        alike = type(other) is type(source) and other.shape == source.shape and other.dtype == source.dtype
-        return Elementwise(source, self.compute, other) if alike and self.other is None else None
+        alike = type(other) is type(self.source) and other.shape == self.shape and other.dtype == self.dtype
+        return self._with(self.compute, other) if alike and self.other is None else None
+
+    def _with(self, compute: Callable[[bool, Any], Any], other: Any) -> Elementwise:
+        return Elementwise(self.source, compute, other)
+
+
+class Convolved(Elementwise):
+    """Computes a convolution, or what comes of its elements. As that takes long, it goes along with something else once: if
+    somebody asks for the values in between after all, they are computed a second time, and then they are there.
+
+    Args:
+        compute: also called with a factor and a summand per channel that come first, unless there are some already.
+        takes_affine: whether there are none.
+    """
+
+    compute: Callable[..., Any]
+
+    def __init__(self, source: Any, compute: Callable[..., Any], other: Any, shape: Any, takes_affine: bool = True):
+        super().__init__(source, compute, other, shape)
+        self.takes_affine = takes_affine
+
+    def __call__(self, positive: bool = False) -> Any:
+        self.is_free = False
+        return super().__call__(positive)
+
+    def times(self, scale: Any, shift: Any) -> Convolved:
+        """What computes the result with a factor and a summand per channel."""
+        compute = self.compute
+        return self._with(lambda positive, other: compute(positive, other, scale, shift), None)
+
+    def _with(self, compute: Callable[..., Any], other: Any) -> Convolved:
+        self.is_free = False
+        return Convolved(self.source, compute, other, self.shape, False)
 
 
 class Pending:
@@ -70,7 +107,7 @@ class Pending:
     def __init__(self, operation: Operation, inputs: tuple[Tensor, ...], shape: tuple[int, ...], multiplications: int):
         self.operation = operation
         self.arrays = operation.gather(inputs)
-        self.shape = shape
+        self.shape, self.ndim, self.dtype = shape, len(shape), self.arrays[0].dtype
         self.multiplications = multiplications
         self.result: Callable[[], Any] | None = None
 
@@ -115,6 +152,14 @@ def defer(tensor: Tensor, versions: Sequence[Version], compute: Elementwise | Pe
         version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
 
 
+def along(tensor: Tensor) -> Elementwise | None:
+    """What a tensor is to be computed by, if what follows may be computed along, and nobody sees the values in between."""
+    compute, version = tensor._deferred, tensor._version
+    if not isinstance(compute, Elementwise) or not compute.is_free or tensor._hooks is not None or tensor._view is not None:
+        return None
+    return None if version is not None and version.inference and not modes.inference else compute
+
+
 def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor | None:
     """``a + b``, one of which is deferred, in one kernel with that one; None where that cannot be.
 
@@ -127,7 +172,7 @@ def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor |
     waiting, other = (b, a) if a._deferred is None else (a, b)
     compute = waiting._deferred
     waits = is_held_once(other)  # which computes it, if it waits too, and may be the same tensor
-    total = compute.plus(other.array) if type(compute) is Elementwise else None
+    total = compute.plus(other.array) if isinstance(compute, Elementwise) and compute.is_free else None
     if total is None:
         return None
     operation.record(backend_of(total.other), [edge_of(a), edge_of(b)])

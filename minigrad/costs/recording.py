@@ -130,7 +130,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 def described(value: Any) -> Any:
     """The same nested tuples, lists and dicts with shapes in place of tensors, and type names in place of all else."""
     if isinstance(value, Tensor):
-        return source_of(value).shape
+        return value.shape
     if isinstance(value, dict):
         return {key: described(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .._tensor import Tensor
-from ..autograd.deferred import weight_grad_later
+from ..autograd.deferred import Convolved, deferred, is_held_once, weight_grad_later
 from ..autograd.modes import modes
-from ..autograd.operation import Operation
-from ..backends.generic.windows import Padding, Pair
+from ..autograd.operation import Operation, wrap
+from ..backends.generic.windows import Padding, Pair, count
 from ..dtypes import FLOATING
 from .arguments import as_integer, check_tensor
 from .autocasting import in_reduced
@@ -47,6 +47,25 @@ class Conv2d(Operation):
             self.save_input(0)
         self.input_shape, self.weight_shape = x.shape, w.shape
         return self.backend.conv2d(x, w, bias, *self.geometry)
+
+    def defer(self, *inputs: Any) -> Tensor:
+        """``apply``, but where nothing is recorded the result is computed along with what follows, where that is faster."""
+        if modes.grad or not all(t is None or is_held_once(t) for t in inputs):
+            return self.apply(*inputs)
+        arrays = self.gather(inputs)
+        if not self.backend.finishes_convolutions:
+            return wrap(self.forward(*arrays))
+        finished, geometry = self.backend.conv2d_finished, self.geometry
+
+        def compute(positive: bool, other: Any, scale: Any = None, shift: Any = None) -> Any:
+            return finished(*arrays, *geometry, scale, shift, positive, other)
+
+        shape = self._output_shape(arrays[0].shape, arrays[1].shape)
+        return deferred(None, [t for t in inputs if t is not None], Convolved(arrays[0], compute, None, shape))
+
+    def _output_shape(self, x: Shape, w: Shape) -> Shape:
+        stride, padding, dilation, _ = self.geometry
+        return x[0], w[0], *(count(x[2 + i], w[2 + i], stride[i], *padding[i], dilation[i]) for i in range(2))
 
     def backward(self, grad: Tensor) -> Any:
         dx = dw = db = None
@@ -267,7 +286,7 @@ def _convolution(
     )
     batch = as_batch(input, dims)
     filters = weight if dims == 2 else weight.unsqueeze(2)
-    return as_given(Conv2d(geometry).apply(batch, filters, bias), input, dims)
+    return as_given(Conv2d(geometry).defer(batch, filters, bias), input, dims)
 
 
 @lru_cache(1024)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import Elementwise, deferred, is_held_once
+from ..autograd.deferred import Convolved, Elementwise, along, defer, deferred, is_held_once, without_array
 from ..autograd.inplace import check_writable
 from ..autograd.modes import modes
 from ..autograd.operation import NOT_RECORDED, Operation, wrap
@@ -177,6 +177,11 @@ class ScaleAndShift(Operation):
 
     def defer(self, *inputs: Any) -> Tensor:
         """``apply``, but the result is computed later where that makes no difference, and nothing is recorded."""
+        before = None if modes.grad else along(inputs[0])
+        if isinstance(before, Convolved) and before.takes_affine:
+            output = without_array(None)
+            defer(output, before.versions, before.times(inputs[1].array, inputs[2].array))
+            return output
         held_once = is_held_once(inputs[0])
         arrays = self.gather(inputs)
         if self.edges is not NOT_RECORDED or not held_once:
@@ -450,7 +455,7 @@ def _normalized(
 
 def _check_input(name: str, input: Any, least_ndim: int) -> None:
     check_tensor(name, input)
-    if input.array.dtype not in FLOATING:
+    if input.dtype not in FLOATING:
         raise TypeError(f"{name}: expected input of a floating dtype, got {input.dtype}")
     if input.ndim < least_ndim:
         raise ValueError(f"{name}: expected input with at least {least_ndim} dims, got shape {input.shape}")

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import Elementwise
+from ..autograd.deferred import along
 from ..autograd.inplace import write
 from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
@@ -76,11 +76,9 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _relu_of_deferred(input: Tensor, inplace: bool) -> Tensor | None:
-    """ReLU of batch norm, or of a sum with it, in one kernel with that; None where somebody may want the values in between."""
-    node, version, compute = input.node, input._version, input._deferred
-    if type(compute) is not Elementwise or input._hooks is not None or input._view is not None:
-        return None
-    if version is not None and version.inference and not modes.inference:
+    """ReLU in one kernel with what the input waits for; None where somebody may want the values in between."""
+    node, compute = input.node, along(input)
+    if compute is None:
         return None
     operation: Any = None
     if node is not None:

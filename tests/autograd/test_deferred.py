@@ -405,12 +405,129 @@ def test_a_hook_before_a_residual_sees_its_gradient():
 
 def test_only_the_input_is_noted_in_evaluation():
     """Not a view of every image of the batch, each with a note of its own."""
-    x, kernel, *_ = arguments()
+    x = minigrad.randn(4, 3, 6, 6)
     with minigrad.no_grad():
-        convolved = F.conv2d(x, kernel)
-        y = F.batch_norm(convolved, minigrad.zeros(5), minigrad.ones(5))
+        y = F.batch_norm(x, minigrad.zeros(3), minigrad.ones(3))
     assert is_deferred(y)
-    assert [ref() for ref in convolved._version.waiting] == [y]
+    assert [ref() for ref in x._version.waiting] == [y]
+
+
+# --- along with a convolution ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def convolutions(monkeypatch):
+    """What is done along with every convolution: whether it is scaled, made positive and added to."""
+    calls = []
+    backend = type(minigrad.backends.backend_of(np.ones(1)))
+    original = backend.conv2d_finished
+
+    def conv2d_finished(self, *arguments):
+        scale, _, positive, other = arguments[7:]
+        calls.append((scale is not None, positive, other is not None))
+        return original(self, *arguments)
+
+    monkeypatch.setattr(backend, "conv2d_finished", conv2d_finished)
+    return calls
+
+
+def convolved(bias=True):
+    x, kernel, values, _ = (t.detach() for t in arguments())
+    return F.conv2d(x, kernel, values if bias else None)
+
+
+STEPS = {
+    "batch norm": lambda y, other: F.batch_norm(y, *STATISTICS),
+    "ReLU": lambda y, other: F.relu(y),
+    "ReLU in place": lambda y, other: F.relu(y, inplace=True),
+    "sum": lambda y, other: y + other,
+    "sum the other way round": lambda y, other: other + y,
+    "sum in place": lambda y, other: y.add_(other),
+    "sigmoid": lambda y, other: y.sigmoid(),
+}
+
+
+@pytest.mark.parametrize(
+    ("steps", "together"),
+    [
+        (("batch norm",), [(True, False, False)]),
+        (("ReLU",), [(False, True, False)]),
+        (("batch norm", "ReLU in place"), [(True, True, False)]),
+        (("batch norm", "sum", "ReLU"), [(True, True, True)]),
+        (("batch norm", "sum in place", "ReLU in place"), [(True, True, True)]),
+        (("sum the other way round", "ReLU"), [(False, True, True)]),
+        (("sum", "batch norm"), [(False, False, True)]),
+        (("sum", "sum"), [(False, False, True)]),
+        (("batch norm", "batch norm"), [(True, False, False)]),
+        (("ReLU", "batch norm"), [(False, True, False)]),
+        (("sigmoid", "ReLU"), [(False, False, False)]),
+    ],
+)
+def test_goes_along_with_a_convolution(steps, together, convolutions):
+    """Where nothing is recorded; the same bits as one after the other."""
+    other = minigrad.randn(4, 4, 4, 5).permute(0, 3, 1, 2).contiguous()
+    found = {}
+    for look in (False, True):
+        with minigrad.no_grad():
+            y = convolved()
+            assert is_deferred(y) and y.shape == (4, 5, 4, 4) and y.ndim == 4 and y.dtype == np.float32 and not convolutions
+            for step in steps:
+                if look:
+                    y.sum()
+                y = STEPS[step](y, other)
+        found[look] = y.numpy()
+        if not look:
+            assert convolutions == together
+        convolutions.clear()
+    np.testing.assert_array_equal(found[False], found[True])
+
+
+def test_a_convolution_is_computed_twice_at_most(convolutions):
+    with minigrad.no_grad():
+        y = convolved()
+        results = [F.relu(y).numpy() for _ in range(4)]
+        assert len(convolutions) == 2
+        z = F.batch_norm(convolved(), *STATISTICS)
+        for _ in range(4):
+            F.relu(z)
+        assert len(convolutions) == 4
+        np.testing.assert_array_equal(results[0], results[3])
+        np.testing.assert_array_equal(results[0], np.maximum(y.numpy(), 0))
+
+
+def test_a_recorded_convolution_is_computed_at_once():
+    x, kernel, bias, _ = arguments()
+    assert not is_deferred(F.conv2d(x, kernel, bias))
+    with minigrad.no_grad():
+        assert is_deferred(F.conv2d(x, kernel, bias))
+
+
+@pytest.mark.parametrize("which", ["input", "weight", "bias"])
+@pytest.mark.parametrize("held", ["array", "tensor"])
+def test_a_convolution_sees_its_arguments_as_they_were(which, held):
+    given = dict(zip(("input", "weight", "bias"), (t.detach() for t in arguments())))
+    expected = F.conv2d(**given).numpy().copy()
+    memory = given[which].numpy() if held == "array" else None
+    with minigrad.no_grad():
+        y = F.relu(F.conv2d(**given)) if held == "array" else F.batch_norm(F.conv2d(**given), *STATISTICS)
+        if memory is not None:
+            memory[...] = 0
+            expected = np.maximum(expected, 0)
+        else:
+            assert is_deferred(y)
+            given[which].zero_()
+            assert not is_deferred(y)
+            expected = F.batch_norm(minigrad.tensor(expected), *STATISTICS).numpy()
+    np.testing.assert_array_equal(y.numpy(), expected)
+
+
+def test_a_convolution_made_in_inference_mode_is_its_own():
+    with minigrad.inference_mode():
+        y = convolved()
+        assert is_deferred(y)
+    with minigrad.no_grad():
+        output = F.relu(y)
+    assert not output.is_inference() and not is_deferred(y)
 
 
 def test_copies_and_attributes():

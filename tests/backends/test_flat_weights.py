@@ -8,6 +8,7 @@ import pytest
 import minigrad.cpu
 from minigrad.backends import backend_for
 from minigrad.backends.cpu import flat_weights
+from minigrad.backends.cpu.finish import Finish
 from minigrad.backends.cpu.windows import channels_first, channels_last, windows_over
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
 from tests.backends.convolution_kernels import small_geometries, three_kernels
@@ -27,7 +28,7 @@ def test_agrees_with_plain_sums(kernel, padding, stride, dilation):
     expected = Generic.conv2d(generic, x, w, bias, *geometry)
     lying = np.ascontiguousarray(channels_last(x))
     y = np.full(channels_last(expected).shape, np.nan)
-    flat_weights.correlate(lying, w, bias, windows, y)
+    flat_weights.correlate(lying, w, Finish(bias), windows, y)
     same(channels_first(y), expected)
     dy = rng.standard_normal(y.shape)
     dw = np.full(w.shape, np.nan)

@@ -69,20 +69,6 @@ def repeated(size: int, dtype: Any, *lists: np.ndarray) -> np.ndarray:
     return rows.reshape(len(lists), size)
 
 
-def add_to_rows(values: np.ndarray, to: np.ndarray) -> None:
-    """Add a value per column, as a bias, to contiguous memory that ends in so many columns."""
-    columns = len(values)
-    size = rows_in_one(to.size // columns, columns, LONG) * columns
-    (row,), rows = repeated(size, to.dtype, values), to.reshape(-1, size)
-    height = even(len(rows), BLOCK // size)
-
-    def part(i: int) -> None:
-        here = rows[i * height : (i + 1) * height]
-        np.add(here, row, out=here)
-
-    for_each(-(-len(rows) // height), part, blas=False)
-
-
 def in_blocks(work: Callable[..., Any], lines: list[np.ndarray]) -> None:
     """Call ``work(*blocks)`` for every block of the lines."""
     size = even(len(lines[0]), BLOCK)

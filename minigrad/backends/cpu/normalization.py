@@ -16,11 +16,10 @@ import numpy as np
 from ...dtypes import REDUCED
 from ..generic.normalization import NormalizationKernels
 from .elementwise import LONG, copy, ones, repeated, rows_in_one
+from .finish import BLOCK, Finish
 from .special import keep_positive_into
 from .threads import aligned, even, for_each, scratch
 
-BLOCK = 1 << 19
-"""The numbers in a block at most: with fewer, the threads spend their time handing Python's lock over."""
 SUMMED = 1 << 11
 """The numbers in a row for the sums."""
 
@@ -85,9 +84,9 @@ class CPUNormalizationKernels(NormalizationKernels):
         addend = None if other is None else _as_matrix(other)
         if addend is None and other is not None:  # it lies in another order
             y = self.scale_and_shift(x, scale, shift)
-            return self._finish(y, positive, other)
+            return self.finish(y, positive, other)
         y = _aligned_like(x)
-        _scale_and_shift(matrix, _as_matrix(y), scale.reshape(-1), shift.reshape(-1), positive, addend)
+        Finish(None, scale.reshape(-1), shift.reshape(-1), addend, positive).all(_as_matrix(y), matrix)
         return y
 
 
@@ -183,25 +182,6 @@ def _exact_moments(matrix: np.ndarray, C: int) -> tuple[np.ndarray, np.ndarray]:
     mean = (weights * of_blocks).sum(axis=(0, 1)) / n
     between = (weights * (of_blocks - mean) ** 2).sum(axis=(0, 1))
     return mean, (squares.reshape(-1, C).sum(axis=0, dtype=np.float64) + between) / n
-
-
-def _scale_and_shift(
-    matrix: np.ndarray, out: np.ndarray, scale: np.ndarray, shift: np.ndarray, positive: bool, addend: np.ndarray | None
-) -> None:
-    scale, shift = repeated(matrix.shape[1], matrix.dtype, scale, shift)
-    # against an array the maximum takes a third of the time that it takes against a number
-    zeros = np.zeros(len(scale), matrix.dtype)
-    blocks = _blocks(matrix)
-
-    def part(i: int) -> None:
-        block = np.multiply(matrix[blocks[i]], scale, out=out[blocks[i]])
-        np.add(block, shift, out=block)
-        if addend is not None:
-            np.add(block, addend[blocks[i]], out=block)
-        if positive:
-            np.maximum(block, zeros, out=block)
-
-    for_each(len(blocks), part, blas=False)
 
 
 def _gradient_sums(

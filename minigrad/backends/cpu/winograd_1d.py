@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .blas import SMALL, Panels, has_small_kernels
 from .blas_threads import one_blas_thread
-from .elementwise import add_to_rows, contiguous
+from .elementwise import contiguous
+from .finish import Finish
 from .threads import for_each, scratch, sum_in_slices
 from .windows import Block, Windows, blocks
 from .winograd import A, B, G
@@ -39,7 +40,7 @@ F = 6
 """The rows of a tile of the input, and of its transform."""
 
 
-def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.ndarray) -> None:
+def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C, 3, KW), to ``y`` (N, OH, OW, O)."""
     O, C, _, KW = w.shape  # noqa: E741
     x = contiguous(x)
@@ -59,8 +60,7 @@ def correlate(x: np.ndarray, w: np.ndarray, bias: Any, windows: Windows, y: np.n
         for tiles, taps in _alike(y.shape[1], 4 * rows.start, 4, rows.stop - rows.start):
             place = _rows_of_tiles(y, images, 4 * rows.start, tiles, taps, slice(0, y.shape[2]))
             np.matmul(back[taps], _of_tiles(lines, tiles, slice(0, y.shape[2])), out=place)
-        if bias is not None:
-            add_to_rows(bias, y[images, 4 * rows.start : 4 * rows.stop])
+        finish(y, images, slice(4 * rows.start, 4 * rows.stop))
 
     for_each(len(cuts), part)
 

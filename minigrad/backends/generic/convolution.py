@@ -14,6 +14,12 @@ from .windows import Padding, Pair, WindowKernels
 class ConvolutionKernels(WindowKernels):
     """Three kernels, each linear in two of input, weight and output's gradient, and giving the third."""
 
+    scale_and_shift: Any
+    finish: Any
+
+    finishes_convolutions = False
+    """Whether ``conv2d_finished`` is faster than ``conv2d`` and what follows it."""
+
     def conv2d(self, x: Any, w: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
         """The cross-correlation of planes (N, C, H, W) with weights, plus a bias (OC,) if there is one: (N, OC, OH, OW)."""
         OC = w.shape[0]
@@ -24,6 +30,26 @@ class ConvolutionKernels(WindowKernels):
         if bias is not None:
             y = y + bias
         return y.astype(x.dtype, copy=False).transpose(0, 3, 1, 2)
+
+    def conv2d_finished(
+        self,
+        x: Any,
+        w: Any,
+        bias: Any,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair,
+        groups: int,
+        scale: Any = None,
+        shift: Any = None,
+        positive: bool = False,
+        other: Any = None,
+    ) -> Any:
+        """``conv2d`` and then ``scale_and_shift``, whose arguments the last four are; without scale its last steps alone."""
+        y = self.conv2d(x, w, bias, stride, padding, dilation, groups)
+        if scale is None:
+            return self.finish(y, positive, other)
+        return self.scale_and_shift(y, scale, shift, positive, other)
 
     def conv2d_input_grad(
         self,
