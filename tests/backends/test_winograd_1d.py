@@ -9,7 +9,6 @@ import pytest
 
 import minigrad.cpu
 from minigrad.backends.cpu import blas, plan, winograd_1d
-from minigrad.backends.cpu.finish import Finish
 from minigrad.backends.cpu.windows import windows_over
 from tests.backends.convolution_kernels import three_kernels
 
@@ -35,15 +34,15 @@ def test_agrees_with_sums_over_windows(size, taps, padding, part, monkeypatch):
     monkeypatch.setattr(winograd_1d, "PART", part)
     rng = np.random.default_rng(0)
     windows = windows_over(size, (3, taps), (1, 1), padding, (1, 1))
-    x, w, bias = rng.standard_normal((3, *size, 3)), rng.standard_normal((5, 3, 3, taps)), rng.standard_normal(5)
+    x, w = rng.standard_normal((3, *size, 3)), rng.standard_normal((5, 3, 3, taps))
     (top, bottom), (left, right) = padding
     around = ((0, 0), (max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0)), (0, 0))
     planes = np.pad(x, around)[:, max(-top, 0) :, max(-left, 0) :]
     OH, OW = windows.output_size
     found = np.lib.stride_tricks.sliding_window_view(planes, (3, taps), (1, 2))[:, :OH, :OW]
     y = np.full((3, OH, OW, 5), np.nan)
-    winograd_1d.correlate(x, w, Finish(bias), windows, y)
-    np.testing.assert_allclose(y, np.einsum("nhwckl,ockl->nhwo", found, w) + bias, rtol=1e-10, atol=1e-10)
+    winograd_1d.correlate(x, w, windows, y)
+    np.testing.assert_allclose(y, np.einsum("nhwckl,ockl->nhwo", found, w), rtol=1e-10, atol=1e-10)
     dw = winograd_1d.weight_grad(x, y, windows)
     np.testing.assert_allclose(dw, np.einsum("nhwckl,nhwo->ockl", found, y), rtol=1e-9, atol=1e-9)
 
@@ -70,8 +69,8 @@ def test_one_channel_whose_stride_is_another():
     w = rng.standard_normal((1, 1, 3, 3))
     plain = x.copy(), dy.copy()
     found, expected = np.empty((2, 9, 8, 1)), np.empty((2, 9, 8, 1))
-    winograd_1d.correlate(x, w, Finish(), windows, found)
-    winograd_1d.correlate(plain[0], w, Finish(), windows, expected)
+    winograd_1d.correlate(x, w, windows, found)
+    winograd_1d.correlate(plain[0], w, windows, expected)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(winograd_1d.weight_grad(x, dy, windows), winograd_1d.weight_grad(*plain, windows))
 

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from .blas_threads import one_blas_thread
-from .finish import Finish
 from .threads import aligned, even, for_each, scratch
 
 SMALL = 1_000_000
@@ -58,12 +57,8 @@ AT_ONCE = 16
 """The most products of so many rows that are added up together."""
 
 
-def product(a: np.ndarray, b: np.ndarray, out: np.ndarray, finish: Finish | None = None) -> np.ndarray:
-    """``a @ b`` into ``out``, in parts for the threads; how they are cut depends on the shapes alone.
-
-    Args:
-        finish: what follows for every row, in the parts where they are rows.
-    """
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """``a @ b`` into ``out``, in parts for the threads; how they are cut depends on the shapes alone."""
     (m, k), n = a.shape, b.shape[1]
     multiplications = m * n * k
     few = _few_rows(a, b, out) if multiplications >= LEAST else None
@@ -75,24 +70,17 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray, finish: Finish | None
     elif k >= 8 * max(m, n) and m * n <= TINY:
         _sum_of_products(a, b, out)
     elif m >= TALL and panels_pay(out.dtype, k, n):
-        _by_tiles(a, Panels(b), out, finish)
-        return out
+        _by_tiles(a, Panels(b), out)
     else:
-        finish = _by_parts(a, b, out, finish)
-    if finish is not None:
-        finish.all(out)
+        _by_parts(a, b, out)
     return out
 
 
 # --- one dim cut --------------------------------------------------------------------------------------------------------
 
 
-def _by_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray, finish: Finish | None) -> Finish | None:
-    """BLAS packs both matrices anew in every part: so there are few parts, cut where more is left of the packed matrix.
-
-    Returns:
-        What is still to follow.
-    """
+def _by_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """BLAS packs both matrices anew in every part: so there are few parts, cut where more is left of the packed matrix."""
     (m, k), n = a.shape, b.shape[1]
     by_rows = m // 400 >= n // 256
     wanted = m // 400 if by_rows else n // 256
@@ -103,13 +91,10 @@ def _by_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray, finish: Finish | No
         here = slice(i * step, (i + 1) * step)
         if by_rows:
             np.matmul(a[here], b, out=out[here])
-            if finish is not None:
-                finish(out, here)
         else:
             np.matmul(a, b[:, here], out=out[:, here])
 
     for_each(-(-(m if by_rows else n) // step), part)
-    return None if by_rows else finish
 
 
 # --- tiles --------------------------------------------------------------------------------------------------------------
@@ -214,15 +199,13 @@ def multiply_tiles(a: np.ndarray, stack: np.ndarray, out: np.ndarray) -> None:
     np.matmul(a[:, None], panels, out=columns.transpose(0, last - 1, *range(1, last - 1), last))
 
 
-def _by_tiles(a: np.ndarray, panels: Panels, out: np.ndarray, finish: Finish | None) -> None:
+def _by_tiles(a: np.ndarray, panels: Panels, out: np.ndarray) -> None:
     m, k = a.shape
     step = max(8, CACHED // (k + out.shape[1]) & ~7)
 
     def part(i: int) -> None:
         rows = slice(i * step, (i + 1) * step)
         panels.multiply(a[None, rows], out[None, rows])
-        if finish is not None:
-            finish(out, rows)
 
     for_each(-(-m // step), part)
 

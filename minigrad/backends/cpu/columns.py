@@ -16,7 +16,6 @@ import numpy as np
 
 from .blas import Panels, has_small_kernels, product, sum_of_tiles
 from .elementwise import contiguous
-from .finish import Finish
 from .kernel_rows import correlate_by_rows, weight_grad_by_rows
 from .plan import DEPTHWISE, PART, ROWS, WINDOWS, pixels_of_way
 from .threads import for_each, scratch, sum_in_slices
@@ -26,7 +25,7 @@ GROUP = 1 << 23
 """The bytes of the columns that are laid out before a product, where the weights are heavy."""
 
 
-def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, finish: Finish, way: str, y: np.ndarray) -> None:
+def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, way: str, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
     x, windows = (contiguous(x), windows) if way == ROWS else padded(x, windows)
     O = len(w)  # noqa: E741
@@ -35,13 +34,13 @@ def correlate(x: np.ndarray, windows: Windows, w: np.ndarray, finish: Finish, wa
         if pixels > 1:
             w, windows, y = _wider(w, pixels, windows), joined(windows, pixels), _pixels_as_channels(y, pixels)
         by = correlate_by_rows if way == ROWS else _by_windows
-        by(x, w.transpose(2, 3, 1, 0), finish, windows, y)
+        by(x, w.transpose(2, 3, 1, 0), windows, y)
     elif way == DEPTHWISE:
-        _depthwise(x, w.reshape(O, -1).T, finish, windows, y)
+        _depthwise(x, w.reshape(O, -1).T, windows, y)
     elif w.strides[0] < w.strides[1]:  # turned weights lie the other way round
-        _by_phases(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, O), finish, windows, y)
+        _by_phases(x, contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, O), windows, y)
     else:
-        _by_phases(x, contiguous(w.transpose(0, 2, 3, 1)).reshape(O, -1).T, finish, windows, y)
+        _by_phases(x, contiguous(w.transpose(0, 2, 3, 1)).reshape(O, -1).T, windows, y)
 
 
 def weight_grad(x: np.ndarray, windows: Windows, dy: np.ndarray, way: str) -> np.ndarray:
@@ -122,7 +121,7 @@ def _count(windows: Windows, block: Block) -> int:
     return (block.images.stop - block.images.start) * (block.rows.stop - block.rows.start) * windows.columns.windows
 
 
-def _by_windows(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, y: np.ndarray) -> None:
+def _by_windows(x: np.ndarray, w: np.ndarray, windows: Windows, y: np.ndarray) -> None:
     """Columns and product in one part; ``w`` is (KH, KW, C, O)."""
     K, O = _row_length(x, windows), w.shape[3]  # noqa: E741
     OH, OW = windows.output_size
@@ -137,7 +136,6 @@ def _by_windows(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, 
         lay_out(x, windows, block, matrix)
         here = y[block.images, block.rows].reshape(rows, O)
         panels.multiply(matrix[None], here[None])
-        finish(y, block.images, block.rows)
 
     for_each(len(cuts), part)
 
@@ -184,13 +182,12 @@ def _lay_out_group(x: np.ndarray, windows: Windows, cuts: tuple[Block, ...], mat
     for_each(len(cuts), part)
 
 
-def _by_phases(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, y: np.ndarray) -> None:
+def _by_phases(x: np.ndarray, w: np.ndarray, windows: Windows, y: np.ndarray) -> None:
     """The columns of a group of images, then their product with ``w`` (KH·KW·C, O), then the next group."""
     for images, cuts, matrix in _groups_of_images(x, windows):
         _lay_out_group(x[images], windows, cuts, matrix)
         here = y[images].reshape(len(matrix), -1)
         product(matrix, w, out=here)
-    finish.all(y)
 
 
 def _weight_grad_by_phases(x: np.ndarray, dy: np.ndarray, windows: Windows) -> np.ndarray:
@@ -220,7 +217,7 @@ def _weight_grad_depthwise(x: np.ndarray, dy: np.ndarray, windows: Windows) -> n
     return sum_in_slices(len(cuts), write, (windows.rows.taps * windows.columns.taps, C), dy.dtype).T
 
 
-def _depthwise(x: np.ndarray, filters: np.ndarray, finish: Finish, windows: Windows, y: np.ndarray) -> None:
+def _depthwise(x: np.ndarray, filters: np.ndarray, windows: Windows, y: np.ndarray) -> None:
     """Every tap of a block times its coefficients (KH·KW, C), added up."""
     OH, OW = windows.output_size
     filters = np.ascontiguousarray(filters)
@@ -236,6 +233,5 @@ def _depthwise(x: np.ndarray, filters: np.ndarray, finish: Finish, windows: Wind
                 np.multiply(tap, filters[k], out=here)
             else:
                 np.add(here, np.multiply(tap, filters[k], out=term), out=here)
-        finish(y, block.images, block.rows)
 
     for_each(len(cuts), part)

@@ -22,7 +22,7 @@ from . import banded, columns, flat_weights, plan, winograd, winograd_1d
 from . import groups as grouped
 from .blas import product
 from .elementwise import contiguous, copy
-from .finish import Finish
+from .finish import finish
 from .threads import aligned
 from .windows import Windows, channels_first, channels_last, wide, windows_over
 
@@ -33,10 +33,10 @@ class CPUConvolutionKernels(ConvolutionKernels):
     finishes_convolutions = True
 
     def conv2d(self, x: Any, w: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
-        finish = Finish(None if bias is None else wide(bias))
-        _, _, H, W = x.shape
-        windows = windows_over((H, W), w.shape[2:], stride, padding, dilation)
-        y = correlate(channels_last(wide(x)), wide(w), finish, windows, groups)
+        windows = windows_over(x.shape[2:], w.shape[2:], stride, padding, dilation)
+        y = correlate(channels_last(wide(x)), wide(w), windows, groups)
+        if bias is not None:
+            finish(y, bias=wide(bias))
         return channels_first(y.astype(x.dtype, copy=False))
 
     def conv2d_finished(
@@ -64,8 +64,9 @@ class CPUConvolutionKernels(ConvolutionKernels):
             return super().conv2d_finished(x, w, bias, *geometry, scale, shift, positive, other)
         scale, shift = (None if values is None else values.reshape(-1) for values in (scale, shift))
         windows = windows_over(x.shape[2:], w.shape[2:], stride, padding, dilation)
-        finish = Finish(bias, scale, shift, addend, positive)
-        return channels_first(correlate(channels_last(x), w, finish, windows, groups))
+        y = correlate(channels_last(x), w, windows, groups)
+        finish(y, bias=bias, scale=scale, shift=shift, other=addend, positive=positive)
+        return channels_first(y)
 
     def conv2d_input_grad(
         self,
@@ -99,32 +100,31 @@ class CPUConvolutionKernels(ConvolutionKernels):
         return dw.astype(grad.dtype, copy=False)
 
 
-def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, groups: int) -> np.ndarray:
+def correlate(x: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
     """(N, H, W, C) and (OC, C/G, KH, KW) -> (N, OH, OW, OC)."""
     OC, CG = w.shape[:2]
     if plan.is_apart(windows, len(x), CG, OC, groups):
         y = aligned((len(x), *windows.output_size, OC), x.dtype)
         for below, above in _channels(groups, CG, OC):
-            copy(correlate(x[..., below], w[above], Finish(), windows, 1), y[..., above])
-        finish.all(y)
+            copy(correlate(x[..., below], w[above], windows, 1), y[..., above])
         return y
     way = plan.way_of(windows, len(x), CG, OC, groups, x.itemsize)
     if way == plan.WINOGRAD:
-        return winograd.correlate(x, w, finish, (windows.rows.before, windows.columns.before), windows.output_size, False)
+        return winograd.correlate(x, w, (windows.rows.before, windows.columns.before), windows.output_size, False)
     y = aligned((len(x), *windows.output_size, OC), x.dtype)
     if not y.size:
         return y
     if way == plan.POINTWISE:
-        product(as_rows(x), w.reshape(OC, CG).T, out=y.reshape(-1, OC), finish=finish)
+        product(as_rows(x), w.reshape(OC, CG).T, out=y.reshape(-1, OC))
         return y
     if way in (plan.WINOGRAD_1D, plan.FLAT):
         kernels = winograd_1d if way == plan.WINOGRAD_1D else flat_weights
-        kernels.correlate(x, w, finish, windows, y)
+        kernels.correlate(x, w, windows, y)
         return y
     if way == plan.GROUPS:
-        grouped.correlate(x, w, finish, windows, groups, y)
+        grouped.correlate(x, w, windows, groups, y)
     else:
-        columns.correlate(x, windows, w, finish, way, y)
+        columns.correlate(x, windows, w, way, y)
     return y
 
 
@@ -144,8 +144,8 @@ def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> 
     if stride == (1, 1):
         back, _ = plan.opposite(windows, (0, 0))
         if way == plan.WINOGRAD:
-            return winograd.correlate(dy, w, Finish(), (back.rows.before, back.columns.before), size, True)
-        return correlate(dy, _turned(w, groups), Finish(), back, groups)
+            return winograd.correlate(dy, w, (back.rows.before, back.columns.before), size, True)
+        return correlate(dy, _turned(w, groups), back, groups)
     if way == plan.STRIDES:
         return grouped.input_grad(dy, w, windows, groups)
     turned = _turned(w, groups)
@@ -155,7 +155,7 @@ def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> 
         copy(np.zeros((), dy.dtype), dx)  # some elements meet no tap
     for i, j in phases:
         back, taps = plan.opposite(windows, (i, j))
-        copy(correlate(dy, turned[:, :, *taps], Finish(), back, groups), dx[:, i :: stride[0], j :: stride[1]])
+        copy(correlate(dy, turned[:, :, *taps], back, groups), dx[:, i :: stride[0], j :: stride[1]])
     return dx
 
 

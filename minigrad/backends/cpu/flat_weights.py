@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from .blas import product
-from .finish import Finish
 from .threads import for_each
 from .windows import Windows, blocks, each_tap, from_planes, padded, view, view_of_planes
 
@@ -19,9 +18,9 @@ PART = 1 << 19
 """The bytes of windows that are worth a thread's while."""
 
 
-def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, y: np.ndarray) -> None:
+def correlate(x: np.ndarray, w: np.ndarray, windows: Windows, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C, KH, KW), to ``y`` (N, OH, OW, O)."""
-    product(_lay_out(x, windows), w.reshape(len(w), -1).T, out=y.reshape(-1, len(w)), finish=finish)
+    product(_lay_out(x, windows), w.reshape(len(w), -1).T, out=y.reshape(-1, len(w)))
 
 
 def weight_grad(x: np.ndarray, dy: np.ndarray, windows: Windows, dw: np.ndarray) -> None:

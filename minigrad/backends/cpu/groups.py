@@ -22,7 +22,6 @@ from ..generic.windows import Pair
 from .blas import Panels, sums_of_products
 from .columns import joined, lay_out
 from .elementwise import contiguous
-from .finish import Finish
 from .plan import ENOUGH, PART, joined_pixels, way_back
 from .threads import aligned, for_each, scratch, sum_in_slices
 from .windows import Block, Windows, as_runs, blocks, fill_around, meeting
@@ -31,7 +30,7 @@ JOINED = 16
 """The channels up to which groups are joined."""
 
 
-def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, groups: int, y: np.ndarray) -> None:
+def correlate(x: np.ndarray, w: np.ndarray, windows: Windows, groups: int, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C/G, KH, KW), to ``y`` (N, OH, OW, O)."""
     O, CG = w.shape[:2]  # noqa: E741
     together, pixels = _joins(windows, groups, CG, O // groups)
@@ -47,7 +46,6 @@ def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, gr
         np.copyto(here, as_runs(results, O // G).reshape(G, *here.shape[:3]).transpose(1, 2, 3, 0))
 
     _multiply(_by_group(contiguous(x), G), joined(windows, pixels), weights.reshape(G, -1, pixels * O // G), write)
-    finish.all(y)
 
 
 def input_grad(dy: np.ndarray, w: np.ndarray, windows: Windows, groups: int) -> np.ndarray:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from .blas import Panels, sum_of_tiles, sums_of_products
-from .finish import Finish
 from .plan import PART
 from .threads import for_each, scratch, sum_in_slices
 from .windows import Axis, Block, Windows, blocks, runs_of
 
 
-def correlate_by_rows(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, y: np.ndarray) -> None:
+def correlate_by_rows(x: np.ndarray, w: np.ndarray, windows: Windows, y: np.ndarray) -> None:
     """(N, H, W, C) and (KH, KW, C, O), to ``y`` (N, OH, OW, O); rows with stride 1, no dilation."""
     KH, KW, C, O = w.shape  # noqa: E741
     OH, OW = windows.output_size
@@ -33,7 +32,6 @@ def correlate_by_rows(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Win
             panels[u].multiply(matrices, term if u else here)
             if u:
                 np.add(here, term, out=here)
-        finish(y, block.images, block.rows)
 
     for_each(len(cuts), part)
 

@@ -16,7 +16,7 @@ import numpy as np
 from ...dtypes import REDUCED
 from ..generic.normalization import NormalizationKernels
 from .elementwise import LONG, copy, ones, repeated, rows_in_one
-from .finish import BLOCK, Finish
+from .finish import BLOCK, finish
 from .special import keep_positive_into
 from .threads import aligned, even, for_each, scratch
 
@@ -86,7 +86,7 @@ class CPUNormalizationKernels(NormalizationKernels):
             y = self.scale_and_shift(x, scale, shift)
             return self.finish(y, positive, other)
         y = _aligned_like(x)
-        Finish(None, scale.reshape(-1), shift.reshape(-1), addend, positive).all(_as_matrix(y), matrix)
+        finish(_as_matrix(y), matrix, scale=scale.reshape(-1), shift=shift.reshape(-1), other=addend, positive=positive)
         return y
 
 

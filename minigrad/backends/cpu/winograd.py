@@ -22,7 +22,6 @@ import numpy as np
 
 from ..generic.windows import Pair
 from .blas import copy_columns, multiply_panels, panel_width, panels_pay, stacked_sums
-from .finish import Finish
 from .threads import aligned, for_each, scratch
 from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
 
@@ -86,7 +85,7 @@ SLAB = 256
 """The columns of a transform's product: few enough for BLAS's small kernels."""
 
 
-def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, padding: Pair, output_size: Pair, backwards: bool) -> np.ndarray:
+def correlate(x: np.ndarray, w: np.ndarray, padding: Pair, output_size: Pair, backwards: bool) -> np.ndarray:
     """(N, H, W, C) -> (N, OH, OW, O), with the padding before the first row and column.
 
     Args:
@@ -109,18 +108,16 @@ def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, padding: Pair, outpu
             v, m = v.reshape(36, number, C), m.reshape(36, number, O)
             _to_frequencies(INPUT, planes, tiles, parts[i], d, v)
             multiply_panels(v, u, m, panels_pay(np.float32, C, O))
-            _from_frequencies(to, m, y, finish, parts[i], d)
+            _from_frequencies(to, m, y, parts[i], d)
 
         for_each(len(parts), fused)
         return y
     for group in _groups(N, rows, row_bytes):
-        _by_phases(to, planes, tiles, u, y, finish, group)
+        _by_phases(to, planes, tiles, u, y, group)
     return y
 
 
-def _by_phases(
-    to: _Transforms, planes: np.ndarray, tiles: Windows, u: np.ndarray, y: np.ndarray, finish: Finish, group: list[Block]
-) -> None:
+def _by_phases(to: _Transforms, planes: np.ndarray, tiles: Windows, u: np.ndarray, y: np.ndarray, group: list[Block]) -> None:
     """Transform all tiles of a group, multiply all with each of the 36 matrices, transform back."""
     C, O = planes.shape[3], y.shape[3]  # noqa: E741
     places, T = _places(group, tiles)
@@ -137,7 +134,7 @@ def _by_phases(
 
     def back(i: int) -> None:
         (d,) = scratch(to.side**2 * (places[i].stop - places[i].start) * O, dtype=np.float32)
-        _from_frequencies(to, m[:, places[i]], y, finish, group[i], d)
+        _from_frequencies(to, m[:, places[i]], y, group[i], d)
 
     step = _frequencies_together(T * C * O)
     for_each(len(group), forth)
@@ -298,7 +295,7 @@ def _to_frequencies(
     _transform(matrix, source.reshape(taps * taps, -1), out.reshape(36, -1))
 
 
-def _from_frequencies(to: _Transforms, m: np.ndarray, y: np.ndarray, finish: Finish, part: Block, buffer: np.ndarray) -> None:
+def _from_frequencies(to: _Transforms, m: np.ndarray, y: np.ndarray, part: Block, buffer: np.ndarray) -> None:
     """Aᵀ m A of all tiles (36, tiles, O), written to where they lie in the output."""
     _, OH, OW, O = y.shape  # noqa: E741
     side = to.side
@@ -306,13 +303,11 @@ def _from_frequencies(to: _Transforms, m: np.ndarray, y: np.ndarray, finish: Fin
     _transform(to.output, m.reshape(36, -1), tiles.reshape(side**2, -1))
     n, q, columns = part.images.stop - part.images.start, part.rows.stop - part.rows.start, -(-OW // side)
     runs = as_runs(tiles, O).reshape(side, side, n, q, columns).transpose(2, 3, 0, 4, 1)
-    rows = slice(side * part.rows.start, side * part.rows.stop)
-    here = as_runs(y, O).reshape(len(y), OH, OW)[part.images, rows]
+    here = as_runs(y, O).reshape(len(y), OH, OW)[part.images, side * part.rows.start : side * part.rows.stop]
     if here.shape[1:] == (side * q, side * columns):
         np.copyto(here.reshape(n, q, side, columns, side), runs)
     else:
         np.copyto(here, runs.reshape(n, side * q, side * columns)[:, : here.shape[1], :OW])
-    finish(y, part.images, rows)
 
 
 def _transform(matrix: np.ndarray, source: np.ndarray, out: np.ndarray) -> None:

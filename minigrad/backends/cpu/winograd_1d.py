@@ -27,7 +27,6 @@ import numpy as np
 from .blas import SMALL, Panels, has_small_kernels
 from .blas_threads import one_blas_thread
 from .elementwise import contiguous
-from .finish import Finish
 from .threads import for_each, scratch, sum_in_slices
 from .windows import Block, Windows, blocks
 from .winograd import A, B, G
@@ -40,7 +39,7 @@ F = 6
 """The rows of a tile of the input, and of its transform."""
 
 
-def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, y: np.ndarray) -> None:
+def correlate(x: np.ndarray, w: np.ndarray, windows: Windows, y: np.ndarray) -> None:
     """(N, H, W, C) and (O, C, 3, KW), to ``y`` (N, OH, OW, O)."""
     O, C, _, KW = w.shape  # noqa: E741
     x = contiguous(x)
@@ -60,7 +59,6 @@ def correlate(x: np.ndarray, w: np.ndarray, finish: Finish, windows: Windows, y:
         for tiles, taps in _alike(y.shape[1], 4 * rows.start, 4, rows.stop - rows.start):
             place = _rows_of_tiles(y, images, 4 * rows.start, tiles, taps, slice(0, y.shape[2]))
             np.matmul(back[taps], _of_tiles(lines, tiles, slice(0, y.shape[2])), out=place)
-        finish(y, images, slice(4 * rows.start, 4 * rows.stop))
 
     for_each(len(cuts), part)
 
