@@ -297,7 +297,7 @@ class Tensor:
 
     def dim(self) -> _int:
         """The number of dimensions."""
-        return self.array.ndim
+        return self.ndim
 
     def numel(self) -> _int:
         """The number of elements."""

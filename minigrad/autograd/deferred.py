@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -64,8 +65,8 @@ class Elementwise:
 
 
 class Convolved(Elementwise):
-    """Computes a convolution, or what comes of its elements. As that takes long, it goes along with something else once: if
-    somebody asks for the values in between after all, they are computed a second time, and then they are there.
+    """Computes a convolution, or what comes of its elements. As that takes long, it goes along with something else once: where
+    somebody asks for the values in between after all, the convolution is computed again for them, and then they are there.
 
     Args:
         compute: also called with a factor and a summand per channel that come first, unless there are some already.
@@ -148,8 +149,18 @@ def without_array(node: Any) -> Tensor:
 def defer(tensor: Tensor, versions: Sequence[Version], compute: Elementwise | Pending) -> None:
     """Let a tensor without an array have ``compute()`` when it is asked for, or before the memory of these versions changes."""
     tensor._deferred, compute.versions = compute, versions
-    for version in versions:
-        version.waiting = [*(ref for ref in version.waiting if ref() is not None), weakref.ref(tensor)]
+    with _noting:
+        for version in versions:
+            version.waiting = [*filter(_waits, version.waiting), weakref.ref(tensor)]
+
+
+_noting = threading.Lock()
+"""Threads that share a model defer what reads the same weights."""
+
+
+def _waits(ref: weakref.ref[Tensor]) -> bool:
+    tensor = ref()
+    return tensor is not None and tensor._deferred is not None
 
 
 def along(tensor: Tensor) -> Elementwise | None:

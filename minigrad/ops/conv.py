@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from .._tensor import Tensor
 from ..autograd.deferred import Convolved, deferred, is_held_once, weight_grad_later
 from ..autograd.modes import modes
-from ..autograd.operation import Operation, wrap
+from ..autograd.operation import Operation
+from ..backends import backend_of
 from ..backends.generic.windows import Padding, Pair, count
 from ..dtypes import FLOATING
 from .arguments import as_integer, check_tensor
@@ -50,11 +51,11 @@ class Conv2d(Operation):
 
     def defer(self, *inputs: Any) -> Tensor:
         """``apply``, but where nothing is recorded the result is computed along with what follows, where that is faster."""
-        if modes.grad or not all(t is None or is_held_once(t) for t in inputs):
+        if modes.grad or not backend_of(inputs[0].array).finishes_convolutions:
+            return self.apply(*inputs)
+        if not all(t is None or is_held_once(t) for t in inputs):
             return self.apply(*inputs)
         arrays = self.gather(inputs)
-        if not self.backend.finishes_convolutions:
-            return wrap(self.forward(*arrays))
         finished, geometry = self.backend.conv2d_finished, self.geometry
 
         def compute(positive: bool, other: Any, scale: Any = None, shift: Any = None) -> Any:
@@ -149,7 +150,8 @@ def conv2d(
         groups: into how many groups the channels are split; output channels of a group see that group's input only.
 
     Returns:
-        (N, OC, OH, OW) with ``OH = (H + 2·padding − dilation·(KH − 1) − 1) // stride + 1``, in memory channels last.
+        (N, OC, OH, OW) with ``OH = (H + 2·padding − dilation·(KH − 1) − 1) // stride + 1``, in memory channels last. Under
+        ``no_grad`` the CPU computes it when somebody first looks at it, along with batch norm, a sum or ReLU that follows.
 
     Raises:
         ValueError: if the shapes do not fit each other, or the kernel does not fit into the padded input; TypeError for an

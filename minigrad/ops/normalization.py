@@ -178,9 +178,10 @@ class ScaleAndShift(Operation):
     def defer(self, *inputs: Any) -> Tensor:
         """``apply``, but the result is computed later where that makes no difference, and nothing is recorded."""
         before = None if modes.grad else along(inputs[0])
-        if isinstance(before, Convolved) and before.takes_affine:
+        scale, shift = inputs[1].array, inputs[2].array
+        if isinstance(before, Convolved) and before.takes_affine and type(scale) is type(shift) is type(before.source):
             output = without_array(None)
-            defer(output, before.versions, before.times(inputs[1].array, inputs[2].array))
+            defer(output, before.versions, before.times(scale, shift))
             return output
         held_once = is_held_once(inputs[0])
         arrays = self.gather(inputs)

@@ -259,7 +259,11 @@ def _parameters(operation: str, params: Tensors, called: str = "parameters") -> 
 
 def _column(operation: str, params: Tensors, arrays: list[Any], name: str, tensors: Tensors) -> list[Any]:
     """The arrays of the gradients or of one state, checked to be like the parameters'."""
-    column = [tensor.array for tensor in tensors]
+    column = []
+    for tensor in tensors:
+        if tensor._version is not None and tensor._version.waiting:
+            compute_waiting(tensor)
+        column.append(tensor.array)
     if len(column) != len(arrays) and (column or name == "gradient"):
         raise ValueError(f"{operation}: expected a {name} for each of {len(arrays)} parameters, got {len(column)}")
     for i, other in enumerate(column):

@@ -177,6 +177,18 @@ def test_an_error_comes_out_of_backward(monkeypatch):
         loss.backward()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_shape_and_dtype_are_known_before(dtype):
+    grad, image = minigrad.ones(2, 3, 4, 4, dtype=dtype), minigrad.randn(2, 3, 8, 8, dtype=dtype).requires_grad_()
+    (operation,) = F.max_pool2d(image, 2).grad_fn.edges
+    with minigrad.no_grad():
+        found = operation.backward(grad, None)
+    assert type(found._deferred) is Pending
+    known = found.shape, found.ndim, found.dtype, found.dim()
+    assert type(found._deferred) is Pending
+    assert known == (found.array.shape, 4, found.array.dtype, 4)
+
+
 def test_recorded_backward_passes_are_computed_at_once():
     leaves = network()
     first = minigrad.autograd.grad(loss_of(*leaves), leaves, create_graph=True)

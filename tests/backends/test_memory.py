@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.backends.cpu import memory, threads
+from minigrad.backends.cpu import memory, pages, threads
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,12 @@ def test_no_page_faults_in_a_steady_state():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000  # each array is 4096 pages
 
 
+LINUX = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or not os.path.exists("/sys/kernel/mm/transparent_hugepage"),
+    reason="large pages of Linux",
+)
+
+
 def page_flags(address):
     """The flags that Linux keeps for the memory at an address."""
     inside = False
@@ -100,8 +106,7 @@ def page_flags(address):
     raise AssertionError(f"no memory at {address}")
 
 
-@GLIBC
-@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/transparent_hugepage"), reason="large pages of Linux")
+@LINUX
 def test_large_pages_are_asked_for_as_the_heap_grows():
     memory.keep_freed_memory()
     memory.empty_cache()
@@ -110,8 +115,32 @@ def test_large_pages_are_asked_for_as_the_heap_grows():
         flagged = ["hg" in page_flags(array.ctypes.data) for array in arrays]
         assert sum(flagged) > 100  # some may lie in what was free before
         assert flagged[-1]
+        assert "hg" in page_flags(arrays[-1].ctypes.data + pages.GROWTH // 2)  # of what the heap has grown by beyond need
         del arrays
         memory.empty_cache()
+
+
+@LINUX
+def test_large_pages_are_asked_for_again_where_the_heap_has_shrunk_by_itself():
+    memory.keep_freed_memory()
+    memory.empty_cache()
+    memory.set_cache_limit(0)
+    try:
+        for _ in range(3):
+            arrays = [threads.aligned((1 << 20,), np.uint8) for _ in range(200)]
+            assert sum("hg" in page_flags(array.ctypes.data) for array in arrays) > 190
+            del arrays
+    finally:
+        memory.set_cache_limit((1 << 31) - 1)
+
+
+def test_without_a_heap_to_ask_for():
+    heap = pages._Heap()
+    heap.ask_from_here(object())  # a library that has no such functions
+    assert heap.asked_for > 1 << 64
+    heap.ask(1 << 40)
+    heap.has_shrunk()
+    assert heap.asked_for > 1 << 64
 
 
 @pytest.mark.parametrize("size", [-1, 1 << 31, 1.0, True])

@@ -4,7 +4,7 @@ All memory is channels last. A 1×1 convolution is a matrix product of what is t
 Winograd's tiles where these pay (``winograd.py``, ``winograd_1d.py``); all others are products of columns (``columns.py``,
 ``groups.py``). The gradient by the input is itself a convolution: with stride 1 of the output's gradient with the turned
 weights, with a larger stride one for every phase of the stride, with the taps that meet it, or one for all of them; so nothing
-is scattered.
+is scattered. A bias, and what follows a convolution, is done to its result in place (``finish.py``).
 """
 
 from __future__ import annotations

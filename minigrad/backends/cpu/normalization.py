@@ -84,7 +84,7 @@ class CPUNormalizationKernels(NormalizationKernels):
         addend = None if other is None else _as_matrix(other)
         if addend is None and other is not None:  # it lies in another order
             y = self.scale_and_shift(x, scale, shift)
-            return self.finish(y, positive, other)
+            return self.last_steps(y, positive, other)
         y = _aligned_like(x)
         finish(_as_matrix(y), matrix, scale=scale.reshape(-1), shift=shift.reshape(-1), other=addend, positive=positive)
         return y

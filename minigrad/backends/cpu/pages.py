@@ -9,19 +9,21 @@ where an array lies beyond what has been asked for, the heap is asked for up to 
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
-import sys
 from typing import Any
 
 GROWTH = 64 << 20
 """The bytes by which the heap grows: large pages begin at their multiples, so what is left on both sides has small ones."""
+CHECKED = 1 << 20
+"""The bytes of an array from which it is worth a microsecond to see whether the heap has shrunk since."""
 
 
 class _Heap:
     """The C library's heap: a stretch of addresses, whose end ``sbrk`` tells."""
 
     def __init__(self) -> None:
-        self.asked_for = sys.maxsize
+        self.asked_for: float = math.inf
         """Up to which address large pages have been asked for; where there are none, no array lies beyond it."""
         self._library: Any = None
 
@@ -33,12 +35,18 @@ class _Heap:
             self._library = library
             self.asked_for = self._end()
 
-    def ask(self) -> None:
-        """Ask for large pages up to the end; a system that has none to give is as well without."""
+    def ask(self, address: int) -> None:
+        """Ask for large pages up to the end, for the sake of an array that is there; one without them is as well.
+
+        Where the heap ends before what was asked for, it has shrunk, and grown again for the array.
+        """
+        if self._library is None:
+            return
         end = self._end()
-        if end > self.asked_for:
-            self._library.madvise(self.asked_for, end - self.asked_for, mmap.MADV_HUGEPAGE)
-            self.asked_for = end
+        start = self.asked_for if end >= self.asked_for else address & -mmap.PAGESIZE
+        if end > start:
+            self._library.madvise(start, end - start, mmap.MADV_HUGEPAGE)
+        self.asked_for = end
 
     def has_shrunk(self) -> None:
         """What has been given back to the system is to be asked for again when it is taken again."""

@@ -22,7 +22,7 @@ import numpy as np
 
 from .blas_threads import one_blas_thread
 from .cpus import usable_cpus
-from .pages import heap
+from .pages import CHECKED, heap
 from .pool import Job, Pool, Task, Work, forget_part, is_in_part
 
 
@@ -152,8 +152,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.empty(shape, dtype)
     memory = np.empty(size + 63, np.uint8)
     address = memory.ctypes.data
-    if address + size > heap.asked_for:
-        heap.ask()
+    if size >= CHECKED or address + size > heap.asked_for:
+        heap.ask(address)
     return np.ndarray(shape, dtype, memory, -address % 64)
 
 

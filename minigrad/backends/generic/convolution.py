@@ -12,10 +12,10 @@ from .windows import Padding, Pair, WindowKernels
 
 
 class ConvolutionKernels(WindowKernels):
-    """Three kernels, each linear in two of input, weight and output's gradient, and giving the third."""
+    """Three kernels, each linear in two of input, weight and output's gradient, and giving the third; one with what follows."""
 
     scale_and_shift: Any
-    finish: Any
+    last_steps: Any
 
     finishes_convolutions = False
     """Whether ``conv2d_finished`` is faster than ``conv2d`` and what follows it."""
@@ -48,7 +48,7 @@ class ConvolutionKernels(WindowKernels):
         """``conv2d`` and then ``scale_and_shift``, whose arguments the last four are; without scale its last steps alone."""
         y = self.conv2d(x, w, bias, stride, padding, dilation, groups)
         if scale is None:
-            return self.finish(y, positive, other)
+            return self.last_steps(y, positive, other)
         return self.scale_and_shift(y, scale, shift, positive, other)
 
     def conv2d_input_grad(

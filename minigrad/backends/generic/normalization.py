@@ -39,7 +39,7 @@ class NormalizationKernels:
             y = y * weight
         if bias is not None:
             y = y + bias
-        return self.finish(y.astype(x.dtype, copy=False), positive, other)
+        return self.last_steps(y.astype(x.dtype, copy=False), positive, other)
 
     def normalize_grad(
         self, grad: Any, x: Any, axes: tuple[int, ...], weight: Any, mean: Any, var: Any, eps: float, output: Any = None
@@ -88,9 +88,9 @@ class NormalizationKernels:
 
     def scale_and_shift(self, x: Any, scale: Any, shift: Any, positive: bool = False, other: Any = None) -> Any:
         """``x * scale + shift``, in the dtype of ``x``; ``positive`` and ``other`` are as for ``normalize``."""
-        return self.finish((x * scale + shift).astype(x.dtype, copy=False), positive, other)
+        return self.last_steps((x * scale + shift).astype(x.dtype, copy=False), positive, other)
 
-    def finish(self, y: Any, positive: bool, other: Any) -> Any:
+    def last_steps(self, y: Any, positive: bool, other: Any) -> Any:
         """The last steps of ``normalize``, which may overwrite ``y``."""
         if other is not None:
             y += other
