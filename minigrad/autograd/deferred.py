@@ -16,6 +16,7 @@ something else to do first, as in a network with branches.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 import weakref
@@ -154,8 +155,18 @@ def defer(tensor: Tensor, versions: Sequence[Version], compute: Elementwise | Pe
             version.waiting = [*filter(_waits, version.waiting), weakref.ref(tensor)]
 
 
-_noting = threading.Lock()
+_noting = threading.RLock()
 """Threads that share a model defer what reads the same weights."""
+
+
+def _after_fork() -> None:
+    """In the child, where a thread that is no more may have held it."""
+    global _noting
+    _noting = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _waits(ref: weakref.ref[Tensor]) -> bool:

@@ -36,7 +36,7 @@ class _Heap:
             self.asked_for = self._end()
 
     def ask(self, address: int) -> None:
-        """Ask for large pages up to the end, for the sake of an array that is there; one without them is as well.
+        """Ask for large pages up to the end, for the sake of an array that is there; whether there are any makes no difference.
 
         Where the heap ends before what was asked for, it has shrunk, and grown again for the array.
         """
