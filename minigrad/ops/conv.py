@@ -151,7 +151,7 @@ def conv2d(
 
     Returns:
         (N, OC, OH, OW) with ``OH = (H + 2·padding − dilation·(KH − 1) − 1) // stride + 1``, in memory channels last. Under
-        ``no_grad`` the CPU computes it when somebody first looks at it, along with batch norm, a sum or ReLU that follows.
+        ``no_grad`` the CPU may compute it when somebody first looks at it, along with batch norm, a sum or ReLU that follows.
 
     Raises:
         ValueError: if the shapes do not fit each other, or the kernel does not fit into the padded input; TypeError for an

@@ -28,7 +28,7 @@ from .windows import Windows, channels_first, channels_last, wide, windows_over
 
 
 class CPUConvolutionKernels(ConvolutionKernels):
-    """The three kernels of ``generic/convolution.py``."""
+    """The kernels of ``generic/convolution.py``."""
 
     finishes_convolutions = True
 
