@@ -229,6 +229,13 @@ TAPES = {
     "residual in place": (lambda: Residual(True), (2, 4, 5, 5)),
     "dropout": (lambda: nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Tanh(), nn.LayerNorm(8), nn.Softmax(1)), (3, 4)),
     "pools": (lambda: nn.Sequential(nn.Conv2d(2, 3, 2, stride=2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(3)), (2, 2, 32, 32)),
+    "relu and pools": (
+        lambda: nn.Sequential(
+            *(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU()),
+        ),
+        (2, 2, 32, 32),
+    ),
     "calls": (Calls, (3, 4)),
     "resnet18": (lambda: network("resnet18"), (2, 3, 32, 32)),
     "resnext": (lambda: network("resnext50_32x4d"), (2, 3, 32, 32)),

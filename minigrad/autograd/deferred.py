@@ -3,6 +3,7 @@
 A tensor whose array is deferred has no ``array`` yet; asking for it (``Tensor.__getattr__``) computes it. ReLU looks before it
 asks: after batch norm it has the kernel write its own result at once, and the values in between are never in memory. So does an
 addition, as of a residual block's input; and where nothing is recorded, all of these go along with a convolution before them.
+ReLU of images waits itself, for max pooling (``ops/rectifier.py``).
 To a user nothing changes: a deferred tensor is an ordinary one, its node is on the tape, and what it will be computed from
 cannot change in between. That memory is held by one tensor alone (``is_held_once``), which computes what waits for it before it
 changes in place or gives its memory to somebody else (``compute_waiting``). Where somebody asks for the gradient in between,
@@ -176,10 +177,16 @@ def _waits(ref: weakref.ref[Tensor]) -> bool:
 
 def along(tensor: Tensor) -> Elementwise | None:
     """What a tensor is to be computed by, if what follows may be computed along, and nobody sees the values in between."""
-    compute, version = tensor._deferred, tensor._version
-    if not isinstance(compute, Elementwise) or not compute.is_free or tensor._hooks is not None or tensor._view is not None:
-        return None
-    return None if version is not None and version.inference and not modes.inference else compute
+    compute = tensor._deferred
+    return compute if isinstance(compute, Elementwise) and compute.is_free and is_unseen(tensor) else None
+
+
+def is_unseen(tensor: Tensor) -> bool:
+    """Whether what waits to be computed may be done along with what follows: no hook sees it, and no view shows it."""
+    version = tensor._version
+    if tensor._hooks is not None or tensor._view is not None:
+        return False
+    return version is None or not version.inference or modes.inference
 
 
 def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor | None:

@@ -156,7 +156,7 @@ class FunctionNode(Operation):
             elif _among(tensor, results):
                 key = next(~i for i, result in enumerate(results) if result is tensor)
             elif tensor is not None:
-                key = saved_of(tensor, version_of(tensor))
+                key = saved_of(tensor.array, version_of(tensor))
             keys.append(key)
         if keys:
             self.save_constant("keys", keys)

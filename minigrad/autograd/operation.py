@@ -225,7 +225,7 @@ class Operation:
                 version = version_of(tensor)
                 if version.inference:
                     self._refuse_inference()
-                self._save(i, saved_of(tensor, version))
+                self._save(i, saved_of(tensor.array, version))
             else:
                 self._save(i, tensor)
 
@@ -249,7 +249,7 @@ class Operation:
         for key in self.saved:
             if type(key) is int and key < 0:
                 output = outputs[~key]
-                self.saved[key] = saved_of(output, version_of(output))
+                self.saved[key] = saved_of(output.array, version_of(output))
 
     # --- in backward: what forward saved -------------------------------------------------------------------------------
 

@@ -61,9 +61,9 @@ class Saved:
         self.array, self.version, self.count = array, version, version.count
 
 
-def saved_of(tensor: Any, version: Version) -> Saved:
-    """The tensor's array as it is now, to be kept."""
-    array, before = tensor.array, version.saved
+def saved_of(array: Any, version: Version) -> Saved:
+    """A tensor's array as it is now, to be kept."""
+    before = version.saved
     kept = None if before is None else before()
     if kept is None or kept.array is not array or kept.count != version.count:
         kept = Saved(array, version)

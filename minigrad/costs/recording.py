@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from .._tensor import Tensor
-from ..autograd.deferred import Elementwise
+from ..autograd.deferred import Convolved, Elementwise
 from ..autograd.operation import Operation
 from ..autograd.versions import Saved
 from ..backends.meta import MetaArray, union
@@ -37,6 +37,8 @@ class Recorder:
         self.rows: dict[str, Row] = {}
         self.stack: list[Row] = []
         self.seen: WeakSet[Any] = WeakSet()
+        self.waiting: WeakKeyDictionary[Any, tuple[Row, ...]] = WeakKeyDictionary()
+        """Nodes whose results have yet to be computed, and saved, and to whom these will belong."""
         originals = dict(model.named_modules())
         for path, module in running.named_modules():
             row = self.rows[path] = Row.of(path, originals[path])
@@ -50,6 +52,9 @@ class Recorder:
         except Exception as error:
             error.add_note(partial_table(list(self.rows.values()), self.stack))
             raise
+        for tensor in tensors_in(result):
+            tensor.array  # noqa: B018  # it may have waited to be computed
+        self.claim(result)
         saved = self.kept(result)
         for array in saved:
             for row in array.saved_by:
@@ -91,11 +96,14 @@ class Recorder:
 
     def claim(self, value: Any) -> None:
         """What the tape below some tensors keeps, and nobody has claimed, belongs to the modules that are running."""
-        owners = tuple(dict.fromkeys(self.stack))
-        for node in nodes_below(value, self.seen):
+        self.waiting.update(dict.fromkeys(nodes_below(value, self.seen), tuple(dict.fromkeys(self.stack))))
+        for node, owners in list(self.waiting.items()):
+            if getattr(node, "waiting", None) is not None:
+                continue
             for array in arrays_of(node):
                 if array.saved_by is None:
                     array.saved_by = owners
+            del self.waiting[node]
 
     # --- afterwards ----------------------------------------------------------------------------------------------------
 
@@ -141,7 +149,8 @@ def described(value: Any) -> Any:
 
 def source_of(tensor: Tensor) -> Any:
     """The tensor's array; of a deferred one, which nobody should compute for this, the array of the same shape before it."""
-    return tensor._deferred.source if type(tensor._deferred) is Elementwise else tensor.array
+    compute = tensor._deferred
+    return compute.source if isinstance(compute, Elementwise) and not isinstance(compute, Convolved) else tensor.array
 
 
 def nodes_below(value: Any, seen: Any) -> Iterator[Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import weakref
 from functools import lru_cache
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import grad_later
+from ..autograd.deferred import grad_later, is_unseen
 from ..autograd.modes import modes
 from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..backends.generic.windows import Padding, Pair
 from .arguments import as_integer
+from .masking import keep_positive
+from .rectifier import Rectified, Relu
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 
 __all__ = [
@@ -44,8 +47,40 @@ class MaxPool2d(Operation):
         return values, taps
 
     def backward(self, grad: Tensor, _: None) -> Tensor:
-        operation = MaxPool2dGrad(self.constant("taps"), self.input_shape, *self.geometry)
+        operation = MaxPool2dGrad(self.taps(), self.input_shape, *self.geometry)
         return grad_later(operation, self.input_shape, grad, WORK * math.prod(self.input_shape))
+
+    def taps(self) -> Any:
+        return self.constant("taps")
+
+
+class MaxPool2dOfRelu(MaxPool2d):
+    """``MaxPool2d`` of a ReLU, whose place on the tape it takes: ReLU of the largest elements.
+
+    Where these are not positive, ReLU lets no gradient through to the elements that the taps point to.
+    """
+
+    def __init__(self, relu: Relu, *geometry: Any):
+        super().__init__(*geometry)
+        self.shares = weakref.ref(relu)
+
+    def forward(self, x: Any) -> Any:
+        values, taps = super().forward(x)
+        self.save_output()
+        return self.xp.maximum(values, 0, out=values), taps
+
+    def separate(self) -> None:
+        self.edges, self.shares = [self.shares()], None
+
+    def taps(self) -> Any:
+        taps = super().taps()
+        if self.shares is not None:
+            return taps
+        relu = self.edges[0]
+        return self.backend.max_pool2d(relu.output().array, *self.geometry)[1]
+
+    def backward(self, grad: Tensor, _: None) -> Tensor:
+        return super().backward(grad if self.shares is None else keep_positive(grad, self.output()), None)
 
 
 class LargestInWindows(Operation):
@@ -163,6 +198,11 @@ def _max_pool(
     images = as_batch(input, dims)
     if not return_indices and not (modes.grad and images.requires_grad):
         return as_given(LargestInWindows(kernel, stride, pads, dilation).apply(images), input, dims)
+    waiting = images._deferred
+    if type(waiting) is Rectified and is_unseen(images) and not return_indices and dilation == (1, 1):  # all see the image
+        relu = waiting.operation
+        if not (relu.hooks or relu.post_hooks):
+            return MaxPool2dOfRelu(relu, kernel, stride, pads, dilation).apply(wrap(waiting.source, relu.edges[0]))[0]
     values, taps = MaxPool2d(kernel, stride, pads, dilation).apply(images)
     values = as_given(values, input, dims)
     if not return_indices:

@@ -6,12 +6,13 @@ from math import isfinite
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import along
-from ..autograd.inplace import write
+from ..autograd.deferred import Elementwise, along, defer, deferred, is_held_once
+from ..autograd.inplace import check_writable, write
 from ..autograd.modes import modes
-from ..autograd.operation import Operation, wrap
-from ..autograd.versions import version_of
+from ..autograd.operation import FREED, Operation, wrap
+from ..autograd.versions import Saved, Version, saved_of, version_of
 from ..autograd.views import set_node
+from ..backends import backend_of
 from ..dtypes import FLOATING, as_number, category
 from .arguments import check_tensor
 from .autocasting import in_reduced
@@ -43,13 +44,44 @@ def activate(operation: Operation, input: Any, inplace: bool, *others: Any) -> T
 class Relu(Unary):
     keeps_integers = True
     refuses_bool = True
+    waiting: Saved | None = None
+    """The input, as long as nobody has looked at the result (``Rectified``)."""
 
     def forward(self, x: Any, out: Any = None) -> Any:
         self.save_output()
         return self.xp.maximum(x, 0, out=out)
 
+    def wait(self, source: Saved, inplace: bool, version: Version) -> Rectified:
+        """Have the result computed later, for a tensor of that version."""
+        self.save_output()
+        self.waiting, self.inplace, self.version = source, inplace, version
+        return Rectified(source.array, self)
+
+    def compute(self, source: Any) -> Any:
+        """The result, which is saved unless backward has gone through and dropped what there was."""
+        array = self.xp.maximum(source, 0, out=source if self.inplace else None)
+        self.waiting = None
+        if self.saved is not FREED:
+            self.saved[~0] = saved_of(array, self.version)
+        return array
+
+    def output(self, i: int = 0) -> Any:
+        if self.waiting is not None:  # nobody has looked at the tensor, but somebody asks for its gradient
+            self.compute(self._unchanged(self.waiting, "input 0"))
+        return super().output(i)
+
     def backward(self, grad: Tensor) -> Tensor:
         return keep_positive(grad, self.output())
+
+
+class Rectified(Elementwise):
+    """Computes a ReLU that waits. Max pooling takes the source instead, and has fewer elements left for ReLU."""
+
+    is_free = False
+
+    def __init__(self, source: Any, operation: Relu):
+        super().__init__(source, lambda positive, other: operation.compute(source))
+        self.operation = operation
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -68,11 +100,34 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> minigrad.relu(minigrad.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 2.])
     """
-    if isinstance(input, Tensor) and input._deferred is not None:
-        output = _relu_of_deferred(input, inplace)
+    if isinstance(input, Tensor):
+        output = _relu_that_waits(input, inplace) if input._deferred is None else _relu_of_deferred(input, inplace)
         if output is not None:
             return output
     return activate(Relu(), input, inplace)
+
+
+def _relu_that_waits(input: Tensor, inplace: bool) -> Tensor | None:
+    """ReLU of images, computed later; None where that could be noticed, or no gradient is asked for."""
+    node = input.node
+    if node is None or not modes.grad or input._view is not None or input.array.ndim != 4 or not is_held_once(input):
+        return None
+    if inplace and input._hooks is not None:
+        return None
+    operation, array = Relu(), input.array
+    operation.record(backend_of(array), [node])
+    before = version_of(input)
+    if not inplace:
+        version = Version()
+        output = deferred(operation, (input,), operation.wait(saved_of(array, before), False, version))
+        output._version = version
+        return output
+    check_writable(input, "relu_", True)
+    before.bump("relu_")
+    del input.array
+    defer(input, (), operation.wait(saved_of(array, before), True, before))
+    set_node(input, operation)
+    return input
 
 
 def _relu_of_deferred(input: Tensor, inplace: bool) -> Tensor | None:

@@ -29,9 +29,9 @@ def as_pair(name: str, what: str, value: Any, least: int, dims: int = 2) -> Pair
 def check_planes(name: str, input: Any, dims: int) -> None:
     """Raise unless the input is a floating tensor of planes: (N, C, H, W) or (C, H, W), or one dim less."""
     check_tensor(name, input)
-    if input.array.dtype not in FLOATING:
+    if input.dtype not in FLOATING:
         raise TypeError(f"{name}: expected input of a floating dtype, got {input.dtype}")
-    check_planes_shape(name, input.array.shape, dims)
+    check_planes_shape(name, input.shape, dims)
 
 
 def check_planes_shape(name: str, shape: tuple[int, ...], dims: int) -> None:
