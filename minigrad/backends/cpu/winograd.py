@@ -15,13 +15,14 @@ A. Lavin, S. Gray: "Fast Algorithms for Convolutional Neural Networks", 2015, ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ..generic.windows import Pair
-from .blas import copy_columns, multiply_panels, panel_width, panels_pay, stacked_sums
+from .blas import PANEL, copy_columns, multiply_panels, panel_width, panels_pay, stacked_sums
 from .threads import aligned, for_each, scratch
 from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
 
@@ -79,10 +80,14 @@ PART = 1 << 25
 """The multiplications of a part of the products: parts of less wait for Python's lock."""
 LIGHT = 3 << 20
 """The bytes up to which the transformed weights stay in a core's cache beside a part."""
+OUTWEIGH = 512
+"""The numbers of the weights, for every tile, from which they are transformed panel by panel."""
 FEW = 1 << 13
 """The weights below which their transform is not worth threads."""
 SLAB = 256
 """The columns of a transform's product: few enough for BLAS's small kernels."""
+VECTOR = 16
+"""The numbers that the processor computes at once."""
 
 
 def correlate(x: np.ndarray, w: np.ndarray, padding: Pair, output_size: Pair, backwards: bool) -> np.ndarray:
@@ -94,39 +99,69 @@ def correlate(x: np.ndarray, w: np.ndarray, padding: Pair, output_size: Pair, ba
     N, C = len(x), x.shape[3]
     O = w.shape[1] if backwards else w.shape[0]  # noqa: E741
     to = _transforms(w.shape[3])
-    u = _weights(w, to.flipped if backwards else to.weight, backwards)
+    matrix = to.flipped if backwards else to.weight
     planes, tiles = padded(x, _tiles(x.shape[1:3], TILE, to.side, padding, output_size))
     y = aligned((N, *output_size, O), np.float32)
     rows, columns = tiles.output_size
     row_bytes = columns * 36 * 4 * (C + O)
-    if u.nbytes <= LIGHT:
-        parts = blocks(N, rows, row_bytes, FUSED)
-
-        def fused(i: int) -> None:
-            number = _count(parts[i], columns)
-            d, v, m = scratch(36 * number * max(C, O), 36 * number * C, 36 * number * O, dtype=np.float32)
-            v, m = v.reshape(36, number, C), m.reshape(36, number, O)
-            _to_frequencies(INPUT, planes, tiles, parts[i], d, v)
-            multiply_panels(v, u, m, panels_pay(np.float32, C, O))
-            _from_frequencies(to, m, y, parts[i], d)
-
-        for_each(len(parts), fused)
+    small, heavy = panels_pay(np.float32, C, O), 36 * C * O * y.itemsize > LIGHT
+    if small and heavy and OUTWEIGH * N * rows * columns <= C * O:
+        _by_panels(to, planes, tiles, _with_channels_last(w, backwards), matrix, y)
         return y
-    for group in _groups(N, rows, row_bytes):
-        _by_phases(to, planes, tiles, u, y, group)
+    u = _weights(w, matrix, backwards)
+    if heavy:
+        for group in _groups(N, rows, row_bytes):
+            _by_phases(to, planes, tiles, u, y, group)
+        return y
+    parts = blocks(N, rows, row_bytes, FUSED)
+
+    def fused(i: int) -> None:
+        number = _count(parts[i], columns)
+        d, v, m = scratch(36 * number * max(C, O), 36 * number * C, 36 * number * O, dtype=np.float32)
+        v, m = v.reshape(36, number, C), m.reshape(36, number, O)
+        _to_frequencies(INPUT, planes, tiles, parts[i], d, v)
+        multiply_panels(v, u, m, small)
+        _from_frequencies(to, m, y, parts[i], d)
+
+    for_each(len(parts), fused)
     return y
+
+
+def _by_panels(to: _Transforms, planes: np.ndarray, tiles: Windows, w: np.ndarray, matrix: np.ndarray, y: np.ndarray) -> None:
+    """Transform all tiles; then, for some channels of the output at a time, the weights (taps, taps, C, O), which are still in
+    the cache when they are multiplied.
+    """
+    C, O = w.shape[2:]  # noqa: E741
+    rows, columns = tiles.output_size
+    tile = 36 * C * y.itemsize
+    group = blocks(len(y), rows, columns * tile, -(-len(y) * rows * columns * tile // 4))
+    v, places = _group_to_frequencies(planes, tiles, group)
+    T, most = v.shape[1], max(place.stop - place.start for place in places)
+    parts = 2 * -(-O // (2 * PANEL))
+    width = VECTOR * -(-O // (VECTOR * parts))
+
+    def part(i: int) -> None:
+        channels = slice(i * width, min((i + 1) * width, O))
+        source, number = w[..., channels], channels.stop - channels.start
+        sizes = source.size, 36 * C * number, 36 * T * number, to.side**2 * most * number
+        laid_out, u, m, d = scratch(*sizes, dtype=np.float32)
+        copy_columns(source, laid_out.reshape(source.shape))
+        _transform(matrix, laid_out.reshape(-1, C * number), u.reshape(36, -1))
+        m = m.reshape(36, T, number)
+        multiply_panels(v, u.reshape(1, 36, C, number), m, True)
+        for block, place in zip(group, places):
+            _from_frequencies(to, m[:, place], y[..., channels], block, d)
+
+    for_each(-(-O // width), part)
 
 
 def _by_phases(to: _Transforms, planes: np.ndarray, tiles: Windows, u: np.ndarray, y: np.ndarray, group: list[Block]) -> None:
     """Transform all tiles of a group, multiply all with each of the 36 matrices, transform back."""
     C, O = planes.shape[3], y.shape[3]  # noqa: E741
-    places, T = _places(group, tiles)
-    v, m = _frequencies(T, C), _frequencies(T, O)
+    v, places = _group_to_frequencies(planes, tiles, group)
+    m = _frequencies(v.shape[1], O)
     small = panels_pay(np.float32, C, O)
-
-    def forth(i: int) -> None:
-        (d,) = scratch(36 * (places[i].stop - places[i].start) * C, dtype=np.float32)
-        _to_frequencies(INPUT, planes, tiles, group[i], d, v[:, places[i]])
+    step = _frequencies_together(v.shape[1] * C * O)
 
     def multiply(i: int) -> None:
         here = slice(i * step, (i + 1) * step)
@@ -136,10 +171,21 @@ def _by_phases(to: _Transforms, planes: np.ndarray, tiles: Windows, u: np.ndarra
         (d,) = scratch(to.side**2 * (places[i].stop - places[i].start) * O, dtype=np.float32)
         _from_frequencies(to, m[:, places[i]], y, group[i], d)
 
-    step = _frequencies_together(T * C * O)
-    for_each(len(group), forth)
     for_each(36 // step, multiply)
     for_each(len(group), back)
+
+
+def _group_to_frequencies(planes: np.ndarray, tiles: Windows, group: Sequence[Block]) -> tuple[np.ndarray, list[slice]]:
+    """Bᵀ d B of all tiles of a group (36, tiles, C), and where in it those of each block are."""
+    places, T = _places(group, tiles)
+    v = _frequencies(T, planes.shape[3])
+
+    def part(i: int) -> None:
+        (d,) = scratch(36 * (places[i].stop - places[i].start) * planes.shape[3], dtype=np.float32)
+        _to_frequencies(INPUT, planes, tiles, group[i], d, v[:, places[i]])
+
+    for_each(len(group), part)
+    return v, places
 
 
 def weight_grad(x: np.ndarray, dy: np.ndarray, padding: Pair, dw: np.ndarray) -> None:
@@ -199,16 +245,20 @@ def _add_products(
     for_each(36 // step, multiply)
 
 
+def _with_channels_last(w: np.ndarray, backwards: bool) -> np.ndarray:
+    """(O, C, taps, taps) -> (taps, taps, C, O); backwards (taps, taps, O, C)."""
+    return w.transpose(2, 3, 0, 1) if backwards else w.transpose(2, 3, 1, 0)
+
+
 def _weights(w: np.ndarray, matrix: np.ndarray, backwards: bool) -> np.ndarray:
     """(O, C, taps, taps) -> 36 matrices (C, O) in panels, (number, 36, C, width); backwards (O, C)."""
-    K, n = w.shape[:2] if backwards else w.shape[1::-1]
-    taps = w.shape[3]
+    source = _with_channels_last(w, backwards)
+    taps, _, K, n = source.shape
     if not panels_pay(np.float32, K, n):
         u = _transformed(w, matrix)
         return (u if backwards else u.transpose(0, 2, 1))[None]
     width = panel_width(n) if n % panel_width(n) == 0 else n
     laid_out, u = (aligned((m, n // width, K, width), np.float32) for m in (taps**2, 36))
-    source = w.transpose(2, 3, 0, 1) if backwards else w.transpose(2, 3, 1, 0)  # (taps, taps, K, n)
 
     def part(i: int) -> None:
         copy_columns(source[..., i * width : (i + 1) * width], laid_out[:, i].reshape(taps, taps, K, width))
@@ -260,7 +310,7 @@ def _count(part: Block, columns: int) -> int:
     return (part.images.stop - part.images.start) * (part.rows.stop - part.rows.start) * columns
 
 
-def _places(group: list[Block], tiles: Windows) -> tuple[list[slice], int]:
+def _places(group: Sequence[Block], tiles: Windows) -> tuple[list[slice], int]:
     """The place of each part in a list of all tiles of a group, and how many these are."""
     places, first = [], 0
     for part in group:
@@ -303,7 +353,7 @@ def _from_frequencies(to: _Transforms, m: np.ndarray, y: np.ndarray, part: Block
     _transform(to.output, m.reshape(36, -1), tiles.reshape(side**2, -1))
     n, q, columns = part.images.stop - part.images.start, part.rows.stop - part.rows.start, -(-OW // side)
     runs = as_runs(tiles, O).reshape(side, side, n, q, columns).transpose(2, 3, 0, 4, 1)
-    here = as_runs(y, O).reshape(len(y), OH, OW)[part.images, side * part.rows.start : side * part.rows.stop]
+    here = y.view(runs_of(O * y.itemsize))[part.images, side * part.rows.start : side * part.rows.stop, :, 0]
     if here.shape[1:] == (side * q, side * columns):
         np.copyto(here.reshape(n, q, side, columns, side), runs)
     else:
