@@ -8,6 +8,7 @@ end of this file is the package's one import cycle: methods need the operations,
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -254,7 +255,8 @@ class Tensor:
     @property
     def device(self) -> Device:
         """Where the memory is."""
-        return backend_of(self.array).device_of(self.array)
+        array = self.array if (compute := self._deferred) is None else compute.source
+        return backend_of(array).device_of(array)
 
     @property
     def is_cuda(self) -> _bool:
@@ -264,12 +266,12 @@ class Tensor:
     @property
     def itemsize(self) -> _int:
         """The bytes of one element."""
-        return self.array.dtype.itemsize
+        return self.dtype.itemsize
 
     @property
     def nbytes(self) -> _int:
         """The bytes of all elements."""
-        return self.array.nbytes
+        return self.numel() * self.itemsize
 
     @property
     def T(self) -> Tensor:
@@ -301,13 +303,13 @@ class Tensor:
 
     def numel(self) -> _int:
         """The number of elements."""
-        return self.array.size
+        return math.prod(self.shape)
 
     nelement = numel
 
     def element_size(self) -> _int:
         """The bytes of one element."""
-        return self.array.dtype.itemsize
+        return self.dtype.itemsize
 
     def stride(self, dim: _int | None = None) -> Any:
         """For every dimension, or for one, how many elements lie between neighbours in memory.
@@ -325,7 +327,7 @@ class Tensor:
 
     def is_floating_point(self) -> _bool:
         """Whether the dtype is a float."""
-        return self.array.dtype in FLOATING
+        return self.dtype in FLOATING
 
     def is_contiguous(self) -> _bool:
         """Whether the elements lie in memory in the order of their indices."""

@@ -17,15 +17,14 @@ something else to do first, as in a network with branches.
 from __future__ import annotations
 
 import math
-import os
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._tensor import Tensor
 from ..backends import backend_of
+from .locks import SharedLock
 from .modes import modes
 from .operation import Operation, edge_of, wrap
 from .versions import Version, version_of
@@ -110,14 +109,15 @@ class Pending:
     def __init__(self, operation: Operation, inputs: tuple[Tensor, ...], shape: tuple[int, ...], multiplications: int):
         self.operation = operation
         self.arrays = operation.gather(inputs)
-        self.shape, self.ndim, self.dtype = shape, len(shape), self.arrays[0].dtype
+        self.source = self.arrays[0]
+        self.shape, self.ndim, self.dtype = shape, len(shape), self.source.dtype
         self.multiplications = multiplications
         self.result: Callable[[], Any] | None = None
 
     def start(self) -> bool:
         """Give it to another thread, if one is free and it is long enough; whether one has it."""
         if self.result is None:
-            held = sum(array.nbytes for array in self.arrays) + math.prod(self.shape) * self.arrays[0].itemsize
+            held = sum(array.nbytes for array in self.arrays) + math.prod(self.shape) * self.source.itemsize
             self.result = self.operation.backend.later(self._compute, self.multiplications, held)
         return self.result is not None
 
@@ -151,23 +151,13 @@ def without_array(node: Any) -> Tensor:
 def defer(tensor: Tensor, versions: Sequence[Version], compute: Elementwise | Pending) -> None:
     """Let a tensor without an array have ``compute()`` when it is asked for, or before the memory of these versions changes."""
     tensor._deferred, compute.versions = compute, versions
-    with _noting:
+    with _noting.lock:
         for version in versions:
             version.waiting = [*filter(_waits, version.waiting), weakref.ref(tensor)]
 
 
-_noting = threading.RLock()
+_noting = SharedLock()
 """Threads that share a model defer what reads the same weights."""
-
-
-def _after_fork() -> None:
-    """In the child, where a thread that is no more may have held it."""
-    global _noting
-    _noting = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _waits(ref: weakref.ref[Tensor]) -> bool:

@@ -7,9 +7,7 @@ nodes that lead to one of them take part.
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +17,7 @@ from ..backends import backend_of
 from .deferred import Pending, compute_waiting
 from .hooks import retains_grad
 from .inplace import check_places
+from .locks import SharedLock
 from .modes import modes
 from .operation import Operation, Output, edge_of, wrap
 from .versions import version_of
@@ -394,24 +393,14 @@ def _run_post_hooks(node: Operation, results: Sequence[Tensor | None], grads: li
     return results
 
 
-_accumulating = threading.RLock()
+_accumulating = SharedLock()
 """Held while a gradient is added: threads may go back to one leaf at a time."""
-
-
-def _after_fork() -> None:
-    """In the child, where the lock may have been held by a thread that is no more."""
-    global _accumulating
-    _accumulating = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _accumulate(leaf: Tensor, box: list[Any], create_graph: bool) -> None:
     """Add the gradient in the box to ``leaf.grad``; the first one is kept as it is if nobody else holds its memory."""
     box[0].array  # noqa: B018  # which another thread may be computing
-    with _accumulating:
+    with _accumulating.lock:
         held = leaf._grad
         if held is None:
             leaf._grad = box[0].clone() if create_graph else _own(box)

@@ -575,6 +575,8 @@ def test_a_convolution_made_in_inference_mode_is_its_own():
 
 def test_copies_and_attributes():
     y = normalized(*(t.detach() for t in arguments()))
+    assert (y.numel(), y.nbytes, y.itemsize, y.element_size(), len(y), y.size(1)) == (320, 1280, 4, 4, 4, 5)
+    assert y.is_floating_point() and y.device.type == "cpu" and not y.is_cuda and y.dim() == 4
     assert is_deferred(y)
     twin = copy.deepcopy(y)
     assert not is_deferred(y)
