@@ -179,7 +179,7 @@ class Tensor:
         if self._requires_grad and value.dtype not in FLOATING:
             raise RuntimeError(f"data: expected a floating dtype for a tensor that requires grad, got {value.dtype}")
         compute_waiting(value)
-        self._deferred = None
+        self.array  # noqa: B018  # what it waits for may be saved for the gradient
         self.array = value.array[...]
 
     def backward(

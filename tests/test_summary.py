@@ -535,3 +535,24 @@ def test_error_below_lists_of_modules():
 def test_training_is_a_bool():
     with pytest.raises(ValueError, match="summary: expected training to be True, False or None, got 1"):
         minigrad.summary(nn.ReLU(), (2, 3), training=1)
+
+
+def test_a_function_that_calls_something_waiting():
+    class Double(minigrad.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.waiting = ctx.source = 3
+            result = x * 2
+            ctx.save_for_backward(result)
+            return result
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 2
+
+    class Doubled(nn.Module):
+        def forward(self, x):
+            return Double.apply(x)
+
+    found = minigrad.summary(nn.Sequential(nn.Conv2d(2, 2, 1), Doubled()), (1, 2, 4, 4))
+    assert found.rows[-1].saved_bytes == 2 * 4 * 4 * 4

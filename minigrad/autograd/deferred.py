@@ -30,7 +30,26 @@ from .operation import Operation, edge_of, wrap
 from .versions import Version, version_of
 
 
-class Elementwise:
+class Deferred:
+    """Computes an array when it is called.
+
+    Args:
+        source: what it is computed from: an array of its dtype.
+        shape: the result's.
+    """
+
+    versions: Sequence[Version]
+    """Of the memory that it reads, once it waits."""
+
+    def __init__(self, source: Any, shape: tuple[int, ...]):
+        self.source, self.shape = source, shape
+        self.ndim, self.dtype = len(shape), source.dtype
+
+    def __call__(self) -> Any:
+        raise NotImplementedError(type(self).__name__)
+
+
+class Elementwise(Deferred):
     """Computes an array, with each element of which something more may be done at the end.
 
     Args:
@@ -41,17 +60,13 @@ class Elementwise:
         shape: the result's.
     """
 
-    versions: Sequence[Version]
-    """Of the memory that it reads, once it waits."""
     is_free = True
     """Whether it may be computed along with something else."""
 
     def __init__(self, source: Any, compute: Callable[[bool, Any], Any], other: Any = None, shape: Any = None):
-        self.source = source
+        super().__init__(source, source.shape if shape is None else shape)
         self.compute = compute
         self.other = other
-        self.shape = source.shape if shape is None else shape
-        self.ndim, self.dtype = len(self.shape), source.dtype
 
     def __call__(self, positive: bool = False) -> Any:
         return self.compute(positive, self.other)
@@ -94,7 +109,7 @@ class Convolved(Elementwise):
         return Convolved(self.source, compute, other, self.shape, False)
 
 
-class Pending:
+class Pending(Deferred):
     """Computes an array by an operation; another thread may have begun to before anybody asks for it (``start``).
 
     Args:
@@ -104,13 +119,10 @@ class Pending:
         multiplications: as many would take as long.
     """
 
-    versions: Sequence[Version]
-
     def __init__(self, operation: Operation, inputs: tuple[Tensor, ...], shape: tuple[int, ...], multiplications: int):
         self.operation = operation
         self.arrays = operation.gather(inputs)
-        self.source = self.arrays[0]
-        self.shape, self.ndim, self.dtype = shape, len(shape), self.source.dtype
+        super().__init__(self.arrays[0], shape)
         self.multiplications = multiplications
         self.result: Callable[[], Any] | None = None
 
@@ -128,7 +140,7 @@ class Pending:
         return self.operation.forward(*self.arrays)
 
 
-def deferred(node: Any, sources: Sequence[Tensor], compute: Elementwise | Pending) -> Tensor:
+def deferred(node: Any, sources: Sequence[Tensor], compute: Deferred) -> Tensor:
     """A tensor that comes from ``node``, with the array ``compute()`` when it is asked for.
 
     Args:
@@ -148,7 +160,7 @@ def without_array(node: Any) -> Tensor:
     return tensor
 
 
-def defer(tensor: Tensor, versions: Sequence[Version], compute: Elementwise | Pending) -> None:
+def defer(tensor: Tensor, versions: Sequence[Version], compute: Deferred) -> None:
     """Let a tensor without an array have ``compute()`` when it is asked for, or before the memory of these versions changes."""
     tensor._deferred, compute.versions = compute, versions
     with _noting.lock:
@@ -167,8 +179,7 @@ def _waits(ref: weakref.ref[Tensor]) -> bool:
 
 def along(tensor: Tensor) -> Elementwise | None:
     """What a tensor is to be computed by, if what follows may be computed along, and nobody sees the values in between."""
-    compute = tensor._deferred
-    return compute if isinstance(compute, Elementwise) and compute.is_free and is_unseen(tensor) else None
+    return tensor._deferred if _is_free(tensor) and is_unseen(tensor) else None
 
 
 def is_unseen(tensor: Tensor) -> bool:
@@ -188,10 +199,10 @@ def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor |
         operation: what takes the sum's place on the tape; it needs nothing of its inputs' values.
         into: the deferred one of the two, if it is to have the sum; its place on the tape is left to the caller.
     """
-    waiting, other = (b, a) if a._deferred is None else (a, b)
+    waiting, other = (a, b) if _is_free(a) else (b, a)
     compute = waiting._deferred
     waits = is_held_once(other)  # which computes it, if it waits too, and may be the same tensor
-    total = compute.plus(other.array) if isinstance(compute, Elementwise) and compute.is_free else None
+    total = compute.plus(other.array) if _is_free(waiting) else None
     if total is None:
         return None
     operation.record(backend_of(total.other), [edge_of(a), edge_of(b)])
@@ -203,6 +214,10 @@ def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor |
     else:
         into.array, into._deferred = total(), None
     return into
+
+
+def _is_free(tensor: Tensor) -> bool:
+    return isinstance(tensor._deferred, Elementwise) and tensor._deferred.is_free
 
 
 def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor, x: Tensor) -> Tensor:
@@ -237,8 +252,10 @@ def compute_waiting(tensor: Tensor) -> None:
 
 def is_held_once(tensor: Tensor) -> bool:
     """Whether nobody but the tensor, and the tape, holds its memory: no NumPy user, no detached copy, no view."""
+    array = tensor.array  # first: to compute it may save it
     kept = None if tensor._version is None else tensor._version.kept()
-    of_tape = kept is not None and kept.array is tensor.array
+    of_tape = kept is not None and kept.array is array
+    del array
     references, of_base = _references(tensor)
     return (references - of_tape, of_base) in _ALONE and _is_arrays(tensor.array.base, type(tensor.array))
 

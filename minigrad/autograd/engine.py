@@ -313,13 +313,6 @@ class _Walk:
                 _accumulate(leaf, box, self.create_graph)
 
 
-def _separate(node: Operation, targets: Any) -> None:
-    """Part an operation from the one whose place on the tape it has taken, if a hook or a target lies between the two."""
-    before = node.shares()
-    if before is not None and (before.hooks or before.post_hooks or before in targets):
-        node.separate()
-
-
 def _count(roots: list[Any], wanted: set[Any] | None) -> dict[Any, int]:
     """For every edge below the roots: how many nodes will send a gradient there."""
     counts: dict[Any, int] = {}
@@ -327,8 +320,6 @@ def _count(roots: list[Any], wanted: set[Any] | None) -> dict[Any, int]:
     seen = set(stack)
     while stack:
         node = stack.pop()
-        if node.shares is not None:
-            _separate(node, ())
         for edge in node.edges:
             if edge is None or (wanted is not None and edge not in wanted):
                 continue
@@ -346,8 +337,8 @@ def _leading_to(targets: set[Any], roots: list[Any]) -> set[Any]:
     stack = [edge for edge in seen if not isinstance(edge, Tensor)]
     while stack:
         node = stack.pop()
-        if node.shares is not None:
-            _separate(node, targets)
+        if node.shares is not None and node.shares() in targets:
+            node.separate()
         for edge in node.edges:
             if edge is None:
                 continue

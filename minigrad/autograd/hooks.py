@@ -43,6 +43,7 @@ def _hooks_of(tensor: Tensor) -> dict[int, Any]:
         if tensor._hooks is None:
             tensor._hooks = TensorHooks()
         return tensor._hooks.gradient
+    node.take_place()
     if node.hooks is None:
         node.hooks = {}
     return node.hooks

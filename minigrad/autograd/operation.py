@@ -20,6 +20,7 @@ Tensors with their place in the graph) or locally constant in the inputs, such a
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, ClassVar
 
 from .._tensor import Tensor
@@ -64,7 +65,20 @@ class Operation:
     """One operation, and one node of the tape. A subclass has ``forward`` and ``backward``."""
 
     STATE: ClassVar[frozenset[str]] = frozenset(
-        {"backend", "xp", "edges", "inputs", "target", "saved", "saved_at", "wanted", "hooks", "post_hooks", "shares"}
+        {
+            "backend",
+            "xp",
+            "edges",
+            "inputs",
+            "target",
+            "saved",
+            "saved_at",
+            "wanted",
+            "hooks",
+            "post_hooks",
+            "shares",
+            "sharing",
+        }
     )
     """The attributes that belong to one use, with their defaults below; all others are static parameters."""
     backend: Any
@@ -79,7 +93,9 @@ class Operation:
     hooks: Any = None
     post_hooks: Any = None
     shares: Any = None
-    """A weak reference to the operation whose place on the tape this one has taken too, if it has."""
+    """A weak reference to the operation whose place on the tape this one has taken too (``share_place``), if it has."""
+    sharing: Any = None
+    """Weak references to the operations that have taken this one's place too."""
 
     is_view: ClassVar[bool] = False
     """Whether the output is a view of input 0."""
@@ -297,6 +313,19 @@ class Operation:
         if self.saved is not None:
             self.saved = FREED
 
+    def share_place(self, before: Operation) -> None:
+        """Take the place of the operation before on the tape, too, until somebody asks for the gradient in between."""
+        self.shares = weakref.ref(before)
+        before.sharing = [*(before.sharing or ()), weakref.ref(self)]
+
+    def take_place(self) -> None:
+        """Have its own place on the tape (again), as somebody asks for the gradient there."""
+        for ref in self.sharing or ():
+            operation = ref()
+            if operation is not None and operation.shares is not None:
+                operation.separate()
+        self.sharing = None
+
     def separate(self) -> None:
         """Give the operation before this one its place on the tape back: somebody asks for the gradient in between."""
         raise NotImplementedError(f"{type(self).__name__}.separate")
@@ -315,6 +344,7 @@ class Operation:
         """Call ``hook(grad_inputs, grad_outputs)`` after this node's backward; a tuple it returns replaces grad_inputs."""
         from .hooks import Handle
 
+        self.take_place()
         if self.post_hooks is None:
             self.post_hooks = {}
         return Handle(self.post_hooks, hook)

@@ -13,11 +13,12 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from .._tensor import Tensor
-from ..autograd.deferred import Convolved, Elementwise
+from ..autograd.deferred import Elementwise
 from ..autograd.operation import Operation
 from ..autograd.versions import Saved
 from ..backends.meta import MetaArray, union
 from ..nn import Module
+from ..ops.rectifier import Rectified, Relu
 from .report import Row, Summary, partial_table
 
 _NOT_KEPT = Operation.STATE - {"saved"}
@@ -37,7 +38,7 @@ class Recorder:
         self.rows: dict[str, Row] = {}
         self.stack: list[Row] = []
         self.seen: WeakSet[Any] = WeakSet()
-        self.waiting: WeakKeyDictionary[Any, tuple[Row, ...]] = WeakKeyDictionary()
+        self.unsettled: WeakKeyDictionary[Any, tuple[Row, ...]] = WeakKeyDictionary()
         """Nodes whose results have yet to be computed, and saved, and to whom these will belong."""
         originals = dict(model.named_modules())
         for path, module in running.named_modules():
@@ -96,14 +97,14 @@ class Recorder:
 
     def claim(self, value: Any) -> None:
         """What the tape below some tensors keeps, and nobody has claimed, belongs to the modules that are running."""
-        self.waiting.update(dict.fromkeys(nodes_below(value, self.seen), tuple(dict.fromkeys(self.stack))))
-        for node, owners in list(self.waiting.items()):
-            if getattr(node, "waiting", None) is not None:
+        self.unsettled.update(dict.fromkeys(nodes_below(value, self.seen), tuple(dict.fromkeys(self.stack))))
+        for node, owners in list(self.unsettled.items()):
+            if isinstance(node, Relu) and node.source is not None:
                 continue
             for array in arrays_of(node):
                 if array.saved_by is None:
                     array.saved_by = owners
-            del self.waiting[node]
+            del self.unsettled[node]
 
     # --- afterwards ----------------------------------------------------------------------------------------------------
 
@@ -149,8 +150,7 @@ def described(value: Any) -> Any:
 
 def source_of(tensor: Tensor) -> Any:
     """The tensor's array; of a deferred one, which nobody should compute for this, the array of the same shape before it."""
-    compute = tensor._deferred
-    return compute.source if isinstance(compute, Elementwise) and not isinstance(compute, Convolved) else tensor.array
+    return tensor._deferred.source if type(tensor._deferred) in (Elementwise, Rectified) else tensor.array
 
 
 def nodes_below(value: Any, seen: Any) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +76,7 @@ class NormalizeRelu(Operation):
         self.axes, self.affine_shape, self.eps = normalize.axes, normalize.affine_shape, normalize.eps
         self.statistics = normalize.statistics
         self.record(normalize.backend, normalize.edges)
-        self.shares = weakref.ref(normalize)
+        self.share_place(normalize)
         self.saved, self.saved_at = dict(normalize.saved), callers_line()
         self.save_output()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..autograd.operation import Operation, wrap
 from ..backends import backend_of
 from ..backends.generic.windows import Padding, Pair
 from .arguments import as_integer
-from .masking import keep_positive
+from .masking import keep
 from .rectifier import Rectified, Relu
 from .windows import as_batch, as_given, as_pair, check_fit, check_planes
 
@@ -57,17 +56,18 @@ class MaxPool2d(Operation):
 class MaxPool2dOfRelu(MaxPool2d):
     """``MaxPool2d`` of a ReLU, whose place on the tape it takes: ReLU of the largest elements.
 
-    Where these are not positive, ReLU lets no gradient through to the elements that the taps point to.
+    Where the largest is not positive, ReLU lets no gradient through to it, and all of its window are zeros after ReLU.
     """
 
     def __init__(self, relu: Relu, *geometry: Any):
         super().__init__(*geometry)
-        self.shares = weakref.ref(relu)
+        self.share_place(relu)
 
     def forward(self, x: Any) -> Any:
         values, taps = super().forward(x)
-        self.save_output()
-        return self.xp.maximum(values, 0, out=values), taps
+        values = self.xp.maximum(values, 0, out=values)
+        self.save_constant("positive", values != 0)
+        return values, taps
 
     def separate(self) -> None:
         self.edges, self.shares = [self.shares()], None
@@ -76,11 +76,11 @@ class MaxPool2dOfRelu(MaxPool2d):
         taps = super().taps()
         if self.shares is not None:
             return taps
-        relu = self.edges[0]
-        return self.backend.max_pool2d(relu.output().array, *self.geometry)[1]
+        zeros = self.xp.zeros((1, 1, *self.input_shape[2:]), "float32")
+        return self.xp.where(self.constant("positive"), taps, self.backend.max_pool2d(zeros, *self.geometry)[1])
 
     def backward(self, grad: Tensor, _: None) -> Tensor:
-        return super().backward(grad if self.shares is None else keep_positive(grad, self.output()), None)
+        return super().backward(grad if self.shares is None else keep(grad, self.constant("positive")), None)
 
 
 class LargestInWindows(Operation):
@@ -199,8 +199,8 @@ def _max_pool(
     if not return_indices and not (modes.grad and images.requires_grad):
         return as_given(LargestInWindows(kernel, stride, pads, dilation).apply(images), input, dims)
     waiting = images._deferred
-    if type(waiting) is Rectified and is_unseen(images) and not return_indices and dilation == (1, 1):  # all see the image
-        relu = waiting.operation
+    if type(waiting) is Rectified and is_unseen(images) and not return_indices and dilation == (1, 1):
+        relu = waiting.operation  # with a dilation a window may see nothing but padding
         if not (relu.hooks or relu.post_hooks):
             return MaxPool2dOfRelu(relu, kernel, stride, pads, dilation).apply(wrap(waiting.source, relu.edges[0]))[0]
     values, taps = MaxPool2d(kernel, stride, pads, dilation).apply(images)

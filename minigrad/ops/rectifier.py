@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from .._tensor import Tensor
-from ..autograd.deferred import Elementwise, along, defer, deferred, is_held_once
+from ..autograd.deferred import Deferred, along, defer, deferred, is_held_once
 from ..autograd.inplace import check_writable, write
 from ..autograd.modes import modes
 from ..autograd.operation import FREED, Operation, wrap
@@ -44,7 +44,7 @@ def activate(operation: Operation, input: Any, inplace: bool, *others: Any) -> T
 class Relu(Unary):
     keeps_integers = True
     refuses_bool = True
-    waiting: Saved | None = None
+    source: Saved | None = None
     """The input, as long as nobody has looked at the result (``Rectified``)."""
 
     def forward(self, x: Any, out: Any = None) -> Any:
@@ -54,34 +54,36 @@ class Relu(Unary):
     def wait(self, source: Saved, inplace: bool, version: Version) -> Rectified:
         """Have the result computed later, for a tensor of that version."""
         self.save_output()
-        self.waiting, self.inplace, self.version = source, inplace, version
+        self.source, self.inplace, self.version = source, inplace, version
         return Rectified(source.array, self)
 
     def compute(self, source: Any) -> Any:
         """The result, which is saved unless backward has gone through and dropped what there was."""
         array = self.xp.maximum(source, 0, out=source if self.inplace else None)
-        self.waiting = None
         if self.saved is not FREED:
             self.saved[~0] = saved_of(array, self.version)
+        self.source = None
         return array
 
     def output(self, i: int = 0) -> Any:
-        if self.waiting is not None:  # nobody has looked at the tensor, but somebody asks for its gradient
-            self.compute(self._unchanged(self.waiting, "input 0"))
+        source = self.source
+        if source is not None:  # nobody has looked at the tensor, but somebody asks for its gradient
+            self.compute(self._unchanged(source, "input 0"))
         return super().output(i)
 
     def backward(self, grad: Tensor) -> Tensor:
         return keep_positive(grad, self.output())
 
 
-class Rectified(Elementwise):
+class Rectified(Deferred):
     """Computes a ReLU that waits. Max pooling takes the source instead, and has fewer elements left for ReLU."""
 
-    is_free = False
-
     def __init__(self, source: Any, operation: Relu):
-        super().__init__(source, lambda positive, other: operation.compute(source))
+        super().__init__(source, source.shape)
         self.operation = operation
+
+    def __call__(self) -> Any:
+        return self.operation.compute(self.source)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

@@ -229,6 +229,101 @@ def test_once_pooled_the_values_are_gone_at_once(inplace):
         gc.enable()
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.mul_(2),
+        lambda p: p.add_(1),
+        lambda p: p.relu_(),
+        lambda p: p[0].fill_(0),
+        lambda p: F.dropout(p, inplace=True),
+        lambda p: p.detach().numpy().fill(0),
+    ],
+)
+def test_what_is_pooled_may_be_changed_in_place(change, inplace):
+    def gradient(look):
+        x = arguments()[0]
+        y = F.relu(x * 1, inplace=inplace)
+        if look:
+            y.sum()
+        pooled = F.max_pool2d(y, 2)
+        assert name_of(pooled) == (APART if look else TOGETHER)
+        minigrad.manual_seed(3)
+        change(pooled)
+        pooled.sum().backward()
+        return x.grad.numpy()
+
+    np.testing.assert_array_equal(gradient(False), gradient(True))
+
+
+def hook_the_tensor(tensor, factor):
+    tensor.register_hook(lambda grad: grad * factor)
+
+
+def hook_the_node(tensor, factor):
+    tensor.grad_fn.register_hook(lambda after, above: (after[0] * factor, *after[1:]))
+
+
+@pytest.mark.parametrize("hook", [hook_the_tensor, hook_the_node])
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        (TOGETHER, F.relu, lambda y: F.max_pool2d(y, 2)),
+        ("normalize_relu", lambda x: F.batch_norm(x, None, None, training=True), F.relu),
+    ],
+    ids=["relu before pooling", "batch norm before relu"],
+)
+def test_a_hook_that_comes_afterwards_outlives_the_tensor(name, before, after, hook):
+    def gradient(factor):
+        x = arguments("float64")[0]
+        y = before(x * 1)
+        z = after(y)
+        assert name in (z.grad_fn.name, z.grad_fn.next_functions[0][0].name)
+        if factor != 1:
+            hook(y, factor)
+        del y
+        (z * minigrad.arange(z.numel()).reshape(z.shape)).sum().backward()
+        return x.grad.numpy()
+
+    np.testing.assert_allclose(gradient(10), 10 * gradient(1), atol=1e-9)
+
+
+def test_new_data_in_between():
+    x = arguments()[0]
+    before = x * 1
+    y = F.relu(before)
+    y.data = minigrad.zeros(y.shape)
+    before.mul_(2)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), x.detach().numpy() > 0)
+
+
+def test_the_gradient_in_between_after_backward_through_relu_alone():
+    x = arguments()[0]
+    y = F.relu(x * 1)
+    pooled = F.max_pool2d(y, 2, padding=1)
+    y.sum().backward()
+    (between,) = minigrad.autograd.grad(pooled.sum(), y)
+    again = y.detach().requires_grad_()
+    F.max_pool2d(again, 2, padding=1).sum().backward()
+    np.testing.assert_array_equal(between.numpy(), again.grad.numpy())
+
+
+def test_a_sum_with_batch_norm_is_still_put_off():
+    """Of the two, ReLU is computed, and the sum goes along with batch norm."""
+    for swapped in (False, True):
+        given = arguments()
+        normalized = F.batch_norm(F.conv2d(*given), None, None, training=True)
+        rectified = F.relu(F.conv2d(*given))
+        total = rectified + normalized if swapped else normalized + rectified
+        assert total._deferred is not None
+        expected = rectified.detach().numpy() + normalized.detach().numpy()
+        np.testing.assert_allclose(total.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+        total.square().sum().backward()
+        assert all(t.grad is not None for t in given)
+
+
 def test_modules_in_a_network_and_their_hooks():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2))
     x = minigrad.randn(2, 3, 8, 8)

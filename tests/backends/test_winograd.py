@@ -7,7 +7,9 @@ import pytest
 
 import minigrad.cpu
 from minigrad.backends import backend_for
+from minigrad.backends.cpu import blas, convolution, winograd
 from minigrad.backends.cpu import plan as plan_module
+from minigrad.backends.cpu.windows import windows_over
 from minigrad.backends.generic.convolution import ConvolutionKernels as Generic
 from tests.backends.convolution_kernels import three_kernels
 from tests.floats import REDUCED
@@ -53,6 +55,32 @@ def test_larger_filters(taps, shape, monkeypatch):
     plan = minigrad.cpu.conv_plan((N, C, H, W), (OC, C, taps, taps), padding=padding)
     assert plan == ("winograd", "winograd", "winograd")
     assert 3e-6 < error(shape, taps) < BOUND
+
+
+@pytest.mark.parametrize("small", [False, True], ids=["packed", "small kernels"])
+@pytest.mark.parametrize("outweigh", [0, 1 << 30], ids=["panels", "phases"])
+@pytest.mark.parametrize("channels", [(400, 400), (350, 384), (384, 350), (72, 200), (64, 16)], ids=str)
+def test_heavy_weights(channels, outweigh, small, monkeypatch):
+    """Of any number of channels, whether BLAS has kernels for small products or not."""
+    take_tiles(monkeypatch)
+    monkeypatch.setattr(winograd, "LIGHT", 0)
+    monkeypatch.setattr(winograd, "OUTWEIGH", outweigh)
+    monkeypatch.setattr(blas, "has_small_kernels", lambda dtype: small)
+    winograd._panel.cache_clear()
+    try:
+        C, OC = channels
+        x, w, y = np.empty((3, 14, 14, C)), np.empty((OC, C, 3, 3)), np.empty((3, 14, 14, OC))
+        for array in (x, w, y):
+            array[...] = np.random.default_rng(0).standard_normal(array.shape)
+        windows = windows_over((14, 14), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+        there = winograd.correlate(x.astype("f"), w.astype("f"), (1, 1), (14, 14), False)
+        back = winograd.correlate(y.astype("f"), w.astype("f"), (1, 1), (14, 14), True)
+    finally:
+        winograd._panel.cache_clear()
+    with minigrad.cpu.conv_algorithm("im2col"):
+        expected = convolution.correlate(x, w, windows, 1), convolution.input_grad(y, w, windows, 1)
+    for found, exact in zip((there, back), expected, strict=True):
+        assert np.abs(found - exact).max() < BOUND * exact.std()
 
 
 def test_filters_without_tiles():

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..generic.windows import Pair
-from .blas import PANEL, copy_columns, multiply_panels, panel_width, panels_pay, stacked_sums
+from .blas import PANEL, SMALL, copy_columns, multiply_panels, panel_width, panels_pay, stacked_sums
 from .threads import aligned, for_each, scratch
 from .windows import Axis, Block, Windows, as_runs, blocks, padded, runs_of
 
@@ -81,7 +81,7 @@ PART = 1 << 25
 LIGHT = 3 << 20
 """The bytes up to which the transformed weights stay in a core's cache beside a part."""
 OUTWEIGH = 512
-"""The numbers of the weights, for every tile, from which they are transformed panel by panel."""
+"""The pairs of channels, for every tile, from which the weights are transformed panel by panel."""
 FEW = 1 << 13
 """The weights below which their transform is not worth threads."""
 SLAB = 256
@@ -104,8 +104,8 @@ def correlate(x: np.ndarray, w: np.ndarray, padding: Pair, output_size: Pair, ba
     y = aligned((N, *output_size, O), np.float32)
     rows, columns = tiles.output_size
     row_bytes = columns * 36 * 4 * (C + O)
-    small, heavy = panels_pay(np.float32, C, O), 36 * C * O * y.itemsize > LIGHT
-    if small and heavy and OUTWEIGH * N * rows * columns <= C * O:
+    heavy = 36 * C * O * y.itemsize > LIGHT
+    if heavy and panels_pay(np.float32, C, O) and OUTWEIGH * N * rows * columns <= min(C, OUTWEIGH) * O:
         _by_panels(to, planes, tiles, _with_channels_last(w, backwards), matrix, y)
         return y
     u = _weights(w, matrix, backwards)
@@ -113,6 +113,7 @@ def correlate(x: np.ndarray, w: np.ndarray, padding: Pair, output_size: Pair, ba
         for group in _groups(N, rows, row_bytes):
             _by_phases(to, planes, tiles, u, y, group)
         return y
+    small = _panel(C, O) > 0
     parts = blocks(N, rows, row_bytes, FUSED)
 
     def fused(i: int) -> None:
@@ -137,7 +138,7 @@ def _by_panels(to: _Transforms, planes: np.ndarray, tiles: Windows, w: np.ndarra
     group = blocks(len(y), rows, columns * tile, -(-len(y) * rows * columns * tile // 4))
     v, places = _group_to_frequencies(planes, tiles, group)
     T, most = v.shape[1], max(place.stop - place.start for place in places)
-    parts = 2 * -(-O // (2 * PANEL))
+    parts = 2 * -(-O // (2 * PANEL))  # an even number: two threads would take as long for three as for four
     width = VECTOR * -(-O // (VECTOR * parts))
 
     def part(i: int) -> None:
@@ -160,7 +161,7 @@ def _by_phases(to: _Transforms, planes: np.ndarray, tiles: Windows, u: np.ndarra
     C, O = planes.shape[3], y.shape[3]  # noqa: E741
     v, places = _group_to_frequencies(planes, tiles, group)
     m = _frequencies(v.shape[1], O)
-    small = panels_pay(np.float32, C, O)
+    small = _panel(C, O) > 0
     step = _frequencies_together(v.shape[1] * C * O)
 
     def multiply(i: int) -> None:
@@ -254,10 +255,10 @@ def _weights(w: np.ndarray, matrix: np.ndarray, backwards: bool) -> np.ndarray:
     """(O, C, taps, taps) -> 36 matrices (C, O) in panels, (number, 36, C, width); backwards (O, C)."""
     source = _with_channels_last(w, backwards)
     taps, _, K, n = source.shape
-    if not panels_pay(np.float32, K, n):
+    width = _panel(K, n)
+    if not width:
         u = _transformed(w, matrix)
         return (u if backwards else u.transpose(0, 2, 1))[None]
-    width = panel_width(n) if n % panel_width(n) == 0 else n
     laid_out, u = (aligned((m, n // width, K, width), np.float32) for m in (taps**2, 36))
 
     def part(i: int) -> None:
@@ -266,6 +267,15 @@ def _weights(w: np.ndarray, matrix: np.ndarray, backwards: bool) -> np.ndarray:
 
     for_each(n // width, part)
     return u.transpose(1, 0, 2, 3)
+
+
+@lru_cache(1024)
+def _panel(K: int, n: int) -> int:
+    """The columns of equal panels of a matrix (K, n) that BLAS's small kernels take; 0 where it has none for them."""
+    if not panels_pay(np.float32, K, n):
+        return 0
+    fitting = (width for width in (panel_width(n), n, 2 * VECTOR, VECTOR) if n % width == 0 and 8 * K * width <= SMALL)
+    return next(fitting, 0)
 
 
 def _transformed(w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
