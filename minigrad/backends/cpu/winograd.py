@@ -8,10 +8,10 @@ and (16, 36). The gradient by the weight is the transpose of the same formula.
 The same 6×6 numbers give 3×3 outputs of a 4×4 convolution, in a quarter of its multiplications too, and 2×2 of a 5×5 one, in
 0.36 of them: B stays as it is, and A and G have fewer and more powers of the same six points.
 
-The transformed weights take four times the memory of the weights. Where they stay in the cache, each part of the tiles goes from
-input to output by itself. Where they do not, and there are few tiles, all tiles are transformed first, and then the weights of
-some output channels at a time, which are multiplied before they leave the cache. Otherwise there are three phases: all tiles,
-the products matrix by matrix, and the way back.
+The transformed weights take four times the memory of the weights. Where they stay in the cache, each part of the tiles goes
+from input to output by itself. Where they do not, and there are few tiles, all tiles are transformed first, and then the
+weights of some output channels at a time, which are multiplied before they leave the cache. Otherwise there are three phases:
+all tiles, the products matrix by matrix, and the way back.
 
 It rounds more than a plain sum does: up to 2e-5 of the output's standard deviation, where a plain sum makes 2e-6 to 6e-6.
 
