@@ -179,7 +179,8 @@ def _waits(ref: weakref.ref[Tensor]) -> bool:
 
 def along(tensor: Tensor) -> Elementwise | None:
     """What a tensor is to be computed by, if what follows may be computed along, and nobody sees the values in between."""
-    return tensor._deferred if _is_free(tensor) and is_unseen(tensor) else None
+    compute = _free(tensor)
+    return compute if compute is not None and is_unseen(tensor) else None
 
 
 def is_unseen(tensor: Tensor) -> bool:
@@ -199,11 +200,11 @@ def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor |
         operation: what takes the sum's place on the tape; it needs nothing of its inputs' values.
         into: the deferred one of the two, if it is to have the sum; its place on the tape is left to the caller.
     """
-    waiting, other = (a, b) if _is_free(a) else (b, a)
-    compute = waiting._deferred
+    waiting, other = (b, a) if _free(a) is None else (a, b)
+    compute = _free(waiting)
     waits = is_held_once(other)  # which computes it, if it waits too, and may be the same tensor
-    total = compute.plus(other.array) if _is_free(waiting) else None
-    if total is None:
+    total = compute.plus(other.array) if compute is not None and compute.is_free else None
+    if compute is None or total is None:
         return None
     operation.record(backend_of(total.other), [edge_of(a), edge_of(b)])
     if into is None:
@@ -216,8 +217,10 @@ def sum_with_deferred(operation: Operation, a: Tensor, b: Tensor, into: Tensor |
     return into
 
 
-def _is_free(tensor: Tensor) -> bool:
-    return isinstance(tensor._deferred, Elementwise) and tensor._deferred.is_free
+def _free(tensor: Tensor) -> Elementwise | None:
+    """What a tensor is to be computed by, if something more may be done along."""
+    compute = tensor._deferred
+    return compute if isinstance(compute, Elementwise) and compute.is_free else None
 
 
 def weight_grad_later(operation: Operation, shape: tuple[int, ...], grad: Tensor, x: Tensor) -> Tensor:
